@@ -1,0 +1,3 @@
+module microservice-operator.io/lab/pause
+
+go 1.26

@@ -1,0 +1,42 @@
+import { createHash } from 'node:crypto';
+import type { KubernetesObject } from '../api/kubernetes-object.ts';
+import type { Manifest } from './manifest.ts';
+import { ANNOTATION } from './names.ts';
+import { quantity } from './quantity.ts';
+
+/** The manifest with the hash of itself as an annotation. */
+export function stamped(manifest: Manifest): Manifest {
+  const hash = createHash('sha256').update(JSON.stringify(manifest)).digest('hex').slice(0, 16);
+  return { ...manifest, metadata: { ...manifest.metadata, annotations: { ...manifest.metadata.annotations, [ANNOTATION.appliedHash]: hash } } };
+}
+
+/**
+ * Whether applying the manifest would change nothing: each of its fields has its value in the live object, and the hash
+ * says that we have not stopped sending a field since. What others added (defaults, injected sidecars) does not count.
+ */
+export const matches = (manifest: Manifest, live: KubernetesObject): boolean => holds(manifest, live, false);
+
+function holds(want: unknown, have: unknown, isQuantity: boolean): boolean {
+  if (Array.isArray(want)) return Array.isArray(have) && listHolds(want, have);
+  if (isRecord(want)) return isRecord(have) && Object.entries(want).every(([key, value]) => holds(value, have[key], isQuantity || QUANTITY_FIELDS.has(key)));
+  return want === have || isZeroValue(want, have) || (isQuantity && quantity(want) !== undefined && quantity(want) === quantity(have));
+}
+
+/** Go's omitempty leaves these out of what it sends. */
+const isZeroValue = (want: unknown, have: unknown): boolean => have === undefined && (want === false || want === 0 || want === '');
+
+/** The API server stores quantities in canonical form: 1000m becomes 1. */
+const QUANTITY_FIELDS: ReadonlySet<string> = new Set(['requests', 'limits', 'sizeLimit', 'averageValue']);
+
+/** Lists of objects are matched by the merge keys that Kubernetes uses, so that an injected element between ours is no difference. */
+const MERGE_KEYS = ['name', 'mountPath', 'topologyKey', 'uid', 'containerPort', 'port'] as const;
+
+function listHolds(want: readonly unknown[], have: readonly unknown[]): boolean {
+  const key = MERGE_KEYS.find((candidate) => want.every((item) => isRecord(item) && candidate in item));
+  if (key === undefined) return want.length === have.length && want.every((item, index) => holds(item, have[index], false));
+  return want.every((item) => holds(item, have.find((other) => valueOf(other, key) === valueOf(item, key)), false));
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const valueOf = (item: unknown, key: string): unknown => (isRecord(item) ? item[key] : undefined);

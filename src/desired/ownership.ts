@@ -1,0 +1,30 @@
+import type { KubernetesObject } from '../api/kubernetes-object.ts';
+import type { Microservice } from '../api/microservice.ts';
+import { claimName, FLEET, GROUP, LABEL, OPERATOR } from './names.ts';
+
+export type Ownership =
+  | 'ours'
+  /** The child of a deleted Microservice of this name; garbage collection is about to remove it. */
+  | 'predecessor'
+  | 'stranger';
+
+/** Proof of ownership is the controller reference with the owner's uid. Labels can be typed by anybody. */
+export function ownership(object: KubernetesObject, microservice: Microservice): Ownership {
+  if (object.kind === 'PersistentVolumeClaim') return ownsClaim(object, microservice) ? 'ours' : 'stranger';
+  const controller = object.metadata.ownerReferences?.find((reference) => reference.controller === true);
+  if (controller?.uid === microservice.metadata.uid) return 'ours';
+  const isPredecessor = controller?.kind === 'Microservice' && groupOf(controller.apiVersion) === GROUP && controller.name === microservice.metadata.name;
+  return isPredecessor ? 'predecessor' : 'stranger';
+}
+
+/** A claim has no owner reference, since it outlives its Microservice, so its labels and its name have to do. */
+const ownsClaim = (claim: KubernetesObject, microservice: Microservice): boolean =>
+  claim.metadata.labels?.[LABEL.managedBy] === OPERATOR &&
+  claim.metadata.labels[LABEL.microservice] === microservice.metadata.name &&
+  claim.metadata.name === claimName(microservice.metadata.name);
+
+export const isFleetObject = (object: KubernetesObject): boolean =>
+  object.metadata.name === FLEET && object.metadata.labels?.[LABEL.managedBy] === OPERATOR && object.metadata.labels[LABEL.component] === 'fleet';
+
+const groupOf = (apiVersion: string): string => apiVersion.split('/')[0] ?? '';
+

@@ -1,0 +1,73 @@
+/** One pass over the Envoy fleet of one namespace: there while a Microservice needs it, gone after the last one has drained. */
+import type { KubernetesObject } from '../api/kubernetes-object.ts';
+import { fleetManifests } from '../desired/fleet.ts';
+import type { Manifest } from '../desired/manifest.ts';
+import { matches, stamped } from '../desired/matches.ts';
+import { FIELD_MANAGER } from '../desired/names.ts';
+import { isFleetObject } from '../desired/ownership.ts';
+import type { Settings } from '../desired/settings.ts';
+import { type Outcome, settled } from '../engine/outcome.ts';
+import type { OperatorEvent } from './ports.ts';
+
+export interface FleetObserved {
+  readonly namespace: string;
+  readonly children: readonly KubernetesObject[];
+  /** Microservices that want the fleet, and Services that still point at it. */
+  readonly serviceCount: number;
+  /** Since when `serviceCount` has been 0; undefined while it is not. */
+  readonly idleSinceMs: number | undefined;
+}
+
+export interface FleetPorts {
+  observe(namespace: string): FleetObserved | undefined | 'stale';
+  get(manifest: Manifest): Promise<KubernetesObject | undefined>;
+  apply(manifest: Manifest, options: { readonly fieldManager: string; readonly force: boolean }): Promise<KubernetesObject>;
+  remove(object: KubernetesObject): Promise<void>;
+  event(about: KubernetesObject, event: OperatorEvent): void;
+  /** Makes sure that the fleet's certificate is there and not due; answers in how many ms it will be due. */
+  ensureCertificate(namespace: string): Promise<{ readonly dueInMs: number }>;
+  removeCertificate(namespace: string): Promise<void>;
+  /** Envoy's bootstrap as JSON. */
+  bootstrap(namespace: string): string;
+  nowMs(): number;
+}
+
+/** Longer than the drain of the last Service that pointed here. */
+const IDLE_MS = 30_000;
+const STALE_RETRY_MS = 200;
+const MAX_WAIT_MS = 24 * 3600 * 1000;
+
+export async function reconcileFleet(namespace: string, ports: FleetPorts, settings: Settings): Promise<Outcome> {
+  const observed = ports.observe(namespace);
+  if (observed === 'stale') return { kind: 'waiting', afterMs: STALE_RETRY_MS };
+  if (!observed) return settled;
+  return observed.serviceCount > 0 ? keep(observed, ports, settings) : retire(observed, ports);
+}
+
+async function keep({ namespace, children, serviceCount }: FleetObserved, ports: FleetPorts, settings: Settings): Promise<Outcome> {
+  const wanted = fleetManifests({ namespace, settings, bootstrap: ports.bootstrap(namespace), serviceCount }).map(stamped);
+  const live = new Map(children.map((child) => [child.kind, child]));
+  const due = wanted.filter((manifest) => {
+    const found = live.get(manifest.kind);
+    return !found || !matches(manifest, found);
+  });
+  const strangers = await Promise.all(due.filter((manifest) => !live.has(manifest.kind)).map((manifest) => ports.get(manifest)));
+  const stranger = strangers.find((object) => object !== undefined && !isFleetObject(object));
+  if (stranger) {
+    ports.event(stranger, { type: 'Warning', reason: 'NameConflict', action: 'Apply', message: `${stranger.kind} ${stranger.metadata.name} is needed by the Envoy fleet of this namespace but is not ours: rename or delete it` });
+    return { kind: 'stalled', reason: 'NameConflict' };
+  }
+  // The certificate first: a pod without its Secret waits for a minute before the kubelet tries again.
+  const { dueInMs } = await ports.ensureCertificate(namespace);
+  for (const manifest of due) await ports.apply(manifest, { fieldManager: FIELD_MANAGER.main, force: live.has(manifest.kind) });
+  return { kind: 'waiting', afterMs: Math.min(dueInMs, MAX_WAIT_MS) };
+}
+
+async function retire({ namespace, children, idleSinceMs }: FleetObserved, ports: FleetPorts): Promise<Outcome> {
+  if (children.length === 0) return settled;
+  const restMs = (idleSinceMs ?? ports.nowMs()) + IDLE_MS - ports.nowMs();
+  if (restMs > 0) return { kind: 'waiting', afterMs: restMs };
+  for (const child of children.filter(isFleetObject)) await ports.remove(child);
+  await ports.removeCertificate(namespace);
+  return settled;
+}
