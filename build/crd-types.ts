@@ -58,7 +58,7 @@ export function generateCrdTypes(): void {
   writeFileSync(typesFile, crdTypes(crdSchema(), typeNames));
 }
 
-export function crdSchema(): Schema {
+function crdSchema(): Schema {
   const document = load(readFileSync(crdFile, 'utf8'));
   if (!isCrd(document)) throw new Error(`${crdFile} is not a CustomResourceDefinition`);
   return document.spec.versions[0].schema.openAPIV3Schema;

@@ -19,7 +19,8 @@ export interface ControlPlaneOptions {
 
 export interface ControlPlane {
   readonly authority: Authority;
-  readonly admin: ApiAccess;
+  /** For the lab itself, on the machine that the API server runs on. */
+  readonly access: ApiAccess;
   readonly kubeconfigPath: string;
   readonly auditLogPath?: string;
   readonly etcd: DaemonSpec;
@@ -32,21 +33,22 @@ export interface ControlPlane {
 export const serviceCidr = '10.96.0.0/16';
 const kubernetesServiceAddress = '10.96.0.1';
 
-export type Component = 'kube-controller-manager' | 'kube-scheduler' | 'kube-proxy' | 'kubelet' | 'metrics-server' | 'cloud';
-type Identity = Component | 'admin';
+export type Component = 'kube-controller-manager' | 'kube-scheduler' | 'kube-proxy' | 'kubelet' | 'metrics-server' | 'coredns';
+type Identity = Component | 'lab' | 'admin';
 
 /**
  * Users and groups as the API server's default cluster roles expect them; the controller-manager has all rights itself, because
  * a service account for each of its controllers would make every start 4 s longer.
  */
 const identities: ReadonlyMap<Identity, { readonly user: string; readonly groups: readonly string[] }> = new Map<Identity, { user: string; groups: string[] }>([
+  ['lab', { user: 'lab', groups: ['system:masters'] }],
   ['admin', { user: 'admin', groups: ['system:masters'] }],
   ['kube-controller-manager', { user: 'system:kube-controller-manager', groups: ['system:masters'] }],
   ['kube-scheduler', { user: 'system:kube-scheduler', groups: [] }],
   ['kube-proxy', { user: 'system:kube-proxy', groups: [] }],
   ['kubelet', { user: 'system:node:node', groups: ['system:nodes'] }],
   ['metrics-server', { user: 'lab:metrics-server', groups: ['system:masters'] }],
-  ['cloud', { user: 'lab:cloud', groups: ['system:masters'] }],
+  ['coredns', { user: 'lab:coredns', groups: ['system:masters'] }],
 ]);
 
 /** Writes keys, tokens and kubeconfigs into the lab's folder and says how the three daemons are started. */
@@ -57,11 +59,10 @@ export function prepareControlPlane(options: ControlPlaneOptions): ControlPlane 
   const access = (who: Identity, server: string): ApiAccess => ({ server, caPem: authority.certificatePem, token: tokens.get(who) ?? '' });
   const localServer = `https://${options.address}:${options.ports.apiServer}`;
   const componentKubeconfig = (component: Component): string => folder.write(`kubeconfigs/${component}`, kubeconfig(access(component, localServer)));
-  const admin = access('admin', options.publicServer);
   return {
     authority,
-    admin,
-    kubeconfigPath: folder.write('kubeconfig', kubeconfig(admin)),
+    access: access('lab', localServer),
+    kubeconfigPath: folder.write('kubeconfig', kubeconfig(access('admin', options.publicServer))),
     ...(options.auditLog ? { auditLogPath: folder.file('audit.log') } : {}),
     etcd: etcd(options),
     apiServer: apiServer(options, authority),

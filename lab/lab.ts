@@ -1,9 +1,11 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { startApiLab } from './api-lab.ts';
+import type { Place } from './forward.ts';
 import { binFolder, createLabFolder, labsFolder } from './lab-folder.ts';
 import type { LabFolder } from './lab-folder.ts';
 import { requireTools } from './requirements.ts';
+import { startNodeLab } from './node-lab.ts';
 import { runCommand } from './run-command.ts';
 import type { CommandResult } from './run-command.ts';
 
@@ -30,14 +32,21 @@ export interface Lab {
   readonly auditLogPath?: string;
   /** Resolves with any exit code. */
   kubectl(args: readonly string[], stdin?: string): Promise<CommandResult>;
+  /** Profile `node`: makes the image in a docker-archive or OCI tar known to the node. */
+  loadImage(path: string): Promise<void>;
+  /** Profile `node`: offers a port of a Service on 127.0.0.1 as long as the lab runs; port 0 (default) means any. Resolves with the port. */
+  publish(service: { readonly namespace: string; readonly name: string; readonly port: number }, port?: number): Promise<number>;
+  /** Resolves when nothing of the lab is running any more, whether `stop()` was called or it fell. */
+  readonly ended: Promise<void>;
   stop(): Promise<void>;
 }
 
-/** What each profile adds to the folder it was given. */
+/** What each profile starts. */
 export interface StartedLab {
-  readonly kubeconfigPath: string;
   readonly server: string;
-  readonly auditLogPath?: string;
+  loadImage(path: string): Promise<void>;
+  forward(target: Place, port: number): Promise<number>;
+  readonly ended: Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -45,12 +54,23 @@ export interface StartedLab {
 export async function startLab(options: LabOptions): Promise<Lab> {
   requireTools(options.profile);
   const folder = createLabFolder(options.stateDir ?? temporaryFolder());
-  const started = await startApiLab(folder, options.auditLog ?? false);
+  const start = options.profile === 'api' ? startApiLab : startNodeLab;
+  const started = await start(folder, options.auditLog ?? false);
+  const kubectl = (args: readonly string[], stdin?: string): Promise<CommandResult> => runKubectl(folder, args, stdin);
   return {
-    ...started,
     profile: options.profile,
+    kubeconfigPath: folder.file('kubeconfig'),
+    server: started.server,
     stateDir: folder.path,
-    kubectl: (args, stdin) => kubectl(folder, args, stdin),
+    ...(options.auditLog === true ? { auditLogPath: folder.file('audit.log') } : {}),
+    kubectl,
+    loadImage: (path) => started.loadImage(path),
+    async publish(service, port = 0) {
+      const { code, stderr } = await kubectl(['get', 'service', service.name, `--namespace=${service.namespace}`]);
+      if (code !== 0) throw new Error(`publish: ${stderr.trim()}`);
+      return started.forward({ host: `${service.name}.${service.namespace}.svc.cluster.local`, port: service.port }, port);
+    },
+    ended: started.ended,
     async stop() {
       await started.stop();
       if (options.stateDir === undefined) rmSync(folder.path, { recursive: true, force: true });
@@ -59,7 +79,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
 }
 
 /** kubectl against one lab only, whatever KUBECONFIG says; its cache is the lab's own because ports are used again by later labs. */
-function kubectl(folder: LabFolder, args: readonly string[], stdin?: string): Promise<CommandResult> {
+function runKubectl(folder: LabFolder, args: readonly string[], stdin?: string): Promise<CommandResult> {
   return runCommand([join(binFolder, 'kubernetes'), 'kubectl', `--kubeconfig=${folder.file('kubeconfig')}`, `--cache-dir=${folder.file('kubectl-cache')}`, ...args], stdin);
 }
 

@@ -4,11 +4,13 @@ import type { ControlPlane } from './control-plane.ts';
 import type { DaemonSpec } from './daemon.ts';
 import { binFolder } from './lab-folder.ts';
 import type { LabFolder } from './lab-folder.ts';
+import { cniFolder } from './requirements.ts';
 import { nodeAddress, podCidr } from './node-machine.ts';
 
 export const nodeName = 'node';
 export const pauseImage = 'microservice-operator/pause:1';
 export const containerdSocket = '/run/containerd/containerd.sock';
+export const apiServerPort = 6443;
 export const metricsServerPort = 4443;
 
 export function containerd(folder: LabFolder): DaemonSpec {
@@ -26,7 +28,7 @@ export function containerd(folder: LabFolder): DaemonSpec {
   return { name: 'containerd', command: ['containerd', `--config=${config}`], logPath: folder.log('containerd') };
 }
 
-function containerdConfig(cniFolder: string): string {
+function containerdConfig(cniConfig: string): string {
   return `version = 2
 oom_score = 0
 disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper"]
@@ -39,8 +41,8 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
   restrict_oom_score_adj = true # lowering it needs CAP_SYS_RESOURCE
   disable_apparmor = true # its profile would stay in the machine's kernel
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
-    conf_dir = "${cniFolder}"
+    bin_dir = "${cniFolder}"
+    conf_dir = "${cniConfig}"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
@@ -103,13 +105,17 @@ export function scheduler(folder: LabFolder, plane: ControlPlane): DaemonSpec {
 
 /** The name server of the cluster, on the node's address. Names outside of the cluster do not exist, and that is said at once. */
 export function coreDns(folder: LabFolder, plane: ControlPlane): DaemonSpec {
-  const corefile = `.:53 {
+  const corefile = `cluster.local in-addr.arpa {
   bind ${nodeAddress}
   errors
-  kubernetes cluster.local in-addr.arpa {
+  kubernetes {
     kubeconfig ${plane.componentKubeconfig('coredns')} lab
   }
-  template ANY ANY . {
+}
+. {
+  bind ${nodeAddress}
+  errors
+  template ANY ANY {
     rcode NXDOMAIN
   }
 }
@@ -131,5 +137,6 @@ export function metricsServer(folder: LabFolder, plane: ControlPlane): DaemonSpe
     `--kubelet-certificate-authority=${folder.file('pki/ca.crt')}`,
     '--kubelet-preferred-address-types=InternalIP',
     '--metric-resolution=10s',
+    '--kubelet-request-timeout=5s',
   ]);
 }

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { mustRun } from './run-command.ts';
 
@@ -19,8 +19,7 @@ export async function prepareMachine(stateDir: string): Promise<void> {
 }
 
 async function prepareMounts(stateDir: string): Promise<void> {
-  const resolvConf = existsSync('/etc/resolv.conf') || isLink('/etc/resolv.conf') ? await mustRun(['readlink', '--canonicalize-missing', '/etc/resolv.conf']) : '';
-  await mustRun(['mount', '--make-rprivate', '/']);
+  const resolvConf = await mustRun(['readlink', '--canonicalize-missing', '/etc/resolv.conf']);
   await mustRun(['mount', '--make-rshared', '/']); // volumes with mount propagation need shared mounts
   // The state first, because the mounts that follow may hide the place where it is.
   const state = realpathSync(stateDir);
@@ -33,7 +32,7 @@ async function prepareMounts(stateDir: string): Promise<void> {
   mkdirSync('/run/var/work');
   await mustRun(['mount', '-t', 'overlay', '-o', 'lowerdir=/var,upperdir=/run/var/upper,workdir=/run/var/work', 'lab', '/var']);
   for (const place of ['/var/lib/kubelet', '/var/lib/containerd', '/var/lib/cni', '/var/log/pods', '/var/log/containers']) await bindState(place);
-  if (resolvConf !== '') await overlayFile(resolvConf.trim(), `nameserver ${nodeAddress}\n`);
+  await coverFile(resolvConf.trim(), `nameserver ${nodeAddress}\n`);
   for (const [name, value] of kernelSettings) await pretend(`/proc/sys/${name}`, value);
 }
 
@@ -67,20 +66,14 @@ const kernelSettings = [
 ] as const;
 
 async function pretend(setting: string, value: string): Promise<void> {
-  if (existsSync(setting) && readFileSync(setting, 'utf8').trim() !== value) await overlayFile(setting, `${value}\n`);
+  if (existsSync(setting) && readFileSync(setting, 'utf8').trim() !== value) await coverFile(setting, `${value}\n`);
 }
 
-async function overlayFile(path: string, content: string): Promise<void> {
-  const copy = `/run/files${path}`;
-  mkdirSync(dirname(copy), { recursive: true });
-  writeFileSync(copy, content);
-  if (!existsSync(path)) {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, ''); // a link into the hidden /run
-  }
-  await mustRun(['mount', '--bind', copy, path]);
-}
-
-function isLink(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
+async function coverFile(path: string, content: string): Promise<void> {
+  const cover = `/run/files${path}`;
+  mkdirSync(dirname(cover), { recursive: true });
+  writeFileSync(cover, content);
+  if (path.startsWith('/run/')) mkdirSync(dirname(path), { recursive: true });
+  if (path.startsWith('/run/')) writeFileSync(path, '');
+  await mustRun(['mount', '--bind', cover, path]);
 }

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import { assert, property, string } from 'fast-check';
 import { decodeSegment, requestTarget } from './request-target.ts';
 
 test.each([
@@ -19,13 +19,9 @@ test.each([
 });
 
 test('every well-formed text survives encoding', () => {
-  fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => decodeSegment(encodeURIComponent(text)) === text));
+  assert(property(string({ unit: 'binary' }), (text) => expect(decodeSegment(encodeURIComponent(text))).toBe(text)));
 });
 
-test('bytes that were not encoded count as UTF-8', () => {
-  expect(decodeSegment(Buffer.from('Zoë 名').toString('latin1'))).toBe('Zoë 名');
-});
-
-test.each(['%', '%f', '%ff', '%c3', '%ed%a0%80', '%c0%af', 'é'])('%j is not UTF-8', (segment) => {
+test.each(['%', '%f', '%ff', '%c3', '%ed%a0%80', '%c0%af'])('%j is not UTF-8', (segment) => {
   expect(decodeSegment(segment)).toBeUndefined();
 });

@@ -12,14 +12,10 @@ export function requestTarget(url: string): RequestTarget | undefined {
   return path?.startsWith('/') ? { path, search: search ?? '' } : undefined;
 }
 
-/**
- * One percent-encoded path segment as text, or undefined where it is not UTF-8. Bytes that a client sent without
- * encoding them reach us as Latin-1 characters; they count as the UTF-8 they were.
- */
+/** One percent-encoded path segment as text, or undefined where it is not UTF-8. */
 export function decodeSegment(segment: string): string | undefined {
-  const encoded = segment.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16)}`);
   try {
-    return decodeURIComponent(encoded);
+    return decodeURIComponent(segment);
   } catch {
     return undefined;
   }

@@ -30,7 +30,7 @@ const status = fields('status', root.properties?.['status']);
 const all = [...spec, ...status];
 
 /** Every field below and including this one, with its path. */
-function fields(path: string, field: Field | undefined): readonly (readonly [string, Field])[] {
+function fields(path: string, field: Field | undefined): (readonly [string, Field])[] {
   if (field === undefined) return [];
   const children = Object.entries(field.properties ?? {}).flatMap(([name, child]) => fields(`${path}.${name}`, child));
   return [[path, field], ...children, ...fields(`${path}[]`, field.items), ...fields(`${path}.*`, field.additionalProperties)];

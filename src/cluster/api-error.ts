@@ -22,13 +22,17 @@ export class ApiError extends Error {
   readonly code: number;
   /** `NotFound`, `Conflict`, `Invalid`, ...; empty if the answer was not a Status. */
   readonly reason: string;
+  /** What the server wrote, without our own prefix. */
+  readonly statusMessage: string;
   readonly causes: readonly StatusCause[];
   readonly retryAfterMs: number | undefined;
 
   constructor(code: number, status: Partial<Status>, what: string, retryAfterMs?: number) {
-    super(`${what}: ${code} ${status.reason ?? ''}: ${status.message ?? 'no message'}`);
+    const { reason = '', message = 'no message' } = status;
+    super(`${what}: ${code} ${reason}: ${message}`);
     this.code = code;
-    this.reason = status.reason ?? '';
+    this.statusMessage = message;
+    this.reason = reason;
     this.causes = status.details?.causes ?? [];
     const seconds = status.details?.retryAfterSeconds;
     this.retryAfterMs = retryAfterMs ?? (seconds === undefined ? undefined : seconds * 1000);

@@ -115,6 +115,9 @@ export class Informer<T extends KubernetesObject> {
   }
 }
 
+/** How an informer is doing, whatever it holds. */
+export type InformerHealth = Pick<Informer<KubernetesObject>, 'kind' | 'synced' | 'problem' | 'whenSynced'>;
+
 export interface SyncOptions {
   /** Default 2 minutes. */
   readonly limitMs?: number;
@@ -123,7 +126,7 @@ export interface SyncOptions {
 }
 
 /** Resolves when all have synced; rejects at the limit with those that have not, and why. */
-export async function waitForSync(informers: readonly Pick<Informer<never>, 'kind' | 'synced' | 'problem' | 'whenSynced'>[], options: SyncOptions = {}): Promise<void> {
+export async function waitForSync(informers: readonly InformerHealth[], options: SyncOptions = {}): Promise<void> {
   const { limitMs = 120_000, signal, clock = systemClock } = options;
   const missing = (): string => informers.flatMap(({ kind, synced, problem }) => (synced ? [] : [`${resourceName(kind)}: ${problem ?? 'no answer yet'}`])).join('; ');
   const limit = deadline({ clock, timeoutMs: limitMs, parent: signal, reason: () => new Error(`not synced after ${limitMs} ms: ${missing()}`) });

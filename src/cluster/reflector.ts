@@ -226,10 +226,10 @@ export class Reflector<T extends KubernetesObject> {
   }
 
   #replace(objects: readonly T[], resourceVersion: string): void {
+    this.#sink.replace(objects);
     this.#reached(resourceVersion);
     this.#problem = undefined;
     this.#lastSignMs = this.#clock.nowMs();
-    this.#sink.replace(objects);
     this.#options.observer?.listed(objects.length);
   }
 

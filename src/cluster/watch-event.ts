@@ -1,4 +1,4 @@
-import type { KubernetesObject } from '../api/kubernetes-object.ts';
+import type { KubernetesObject, ObjectMeta } from '../api/kubernetes-object.ts';
 import { ApiError, ProtocolError, type Status } from './api-error.ts';
 import type { ResourceKind } from './resource-kind.ts';
 
@@ -28,7 +28,7 @@ export function watchEvent<T extends KubernetesObject>(line: string, kind: Resou
   if (!isOfKind(object, kind)) throw new ProtocolError(`watch of ${kind.plural}: ${type} of kind ${object?.kind} without a version or of another kind`);
   switch (type) {
     case 'BOOKMARK':
-      return { type, resourceVersion: object.metadata.resourceVersion, endsInitialEvents: object.metadata.annotations?.['k8s.io/initial-events-end'] === 'true' };
+      return bookmark(object.metadata);
     case 'ADDED':
     case 'MODIFIED':
     case 'DELETED':
@@ -37,6 +37,12 @@ export function watchEvent<T extends KubernetesObject>(line: string, kind: Resou
       throw new ProtocolError(`watch of ${kind.plural}: unknown event type ${type}`);
   }
 }
+
+const bookmark = ({ resourceVersion, annotations }: ObjectMeta & { resourceVersion: string }): Bookmark => ({
+  type: 'BOOKMARK',
+  resourceVersion,
+  endsInitialEvents: annotations?.['k8s.io/initial-events-end'] === 'true',
+});
 
 function isOfKind<T extends KubernetesObject>(object: T | null | undefined, { kind }: ResourceKind): object is T & { metadata: { resourceVersion: string } } {
   return object?.kind === kind && Boolean(object.metadata?.resourceVersion);

@@ -7,6 +7,8 @@ import type { Settings } from './settings.ts';
 export const FLEET_SECRET = 'microservice-fleet-tls';
 /** Where Envoy answers the kubelet (`/ready`) and Prometheus; below the range of listener ports. */
 export const FLEET_READY_PORT = 8002;
+/** Envoy's admin interface, on loopback only. */
+export const FLEET_ADMIN_PORT = 9901;
 export const CERTIFICATE_DIRECTORY = '/certs';
 
 const ENVOY_DRAIN_SECONDS = 8;

@@ -18,9 +18,17 @@ export const matches = (manifest: Manifest, live: KubernetesObject): boolean => 
 
 function holds(want: unknown, have: unknown, isQuantity: boolean): boolean {
   if (Array.isArray(want)) return Array.isArray(have) && listHolds(want, have);
-  if (isRecord(want)) return isRecord(have) && Object.entries(want).every(([key, value]) => holds(value, have[key], isQuantity || QUANTITY_FIELDS.has(key)));
+  if (isRecord(want)) return isRecord(have) && Object.entries(want).every(([key, value]) => fieldHolds(key, value, have[key], isQuantity));
   return want === have || isZeroValue(want, have) || (isQuantity && quantity(want) !== undefined && quantity(want) === quantity(have));
 }
+
+const fieldHolds = (key: string, want: unknown, have: unknown, isQuantity: boolean): boolean =>
+  holds(want, have, isQuantity || QUANTITY_FIELDS.has(key)) && (!ATOMIC_MAPS.has(key) || sizeOf(want) === sizeOf(have));
+
+/** Here a key that somebody adds changes the meaning: a Service whose selector has one label more selects nobody. */
+const ATOMIC_MAPS: ReadonlySet<string> = new Set(['selector', 'matchLabels', 'nodeSelector']);
+
+const sizeOf = (value: unknown): number => (isRecord(value) ? Object.keys(value).length : 0);
 
 /** Go's omitempty leaves these out of what it sends. */
 const isZeroValue = (want: unknown, have: unknown): boolean => have === undefined && (want === false || want === 0 || want === '');
@@ -34,9 +42,7 @@ const MERGE_KEYS = ['name', 'mountPath', 'topologyKey', 'uid', 'containerPort', 
 function listHolds(want: readonly unknown[], have: readonly unknown[]): boolean {
   const key = MERGE_KEYS.find((candidate) => want.every((item) => isRecord(item) && candidate in item));
   if (key === undefined) return want.length === have.length && want.every((item, index) => holds(item, have[index], false));
-  return want.every((item) => holds(item, have.find((other) => valueOf(other, key) === valueOf(item, key)), false));
+  return want.every((item) => have.some((other) => holds(item, other, false)));
 }
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value);
-
-const valueOf = (item: unknown, key: string): unknown => (isRecord(item) ? item[key] : undefined);

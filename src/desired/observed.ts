@@ -9,6 +9,8 @@ export interface Observed {
   readonly pods: readonly Pod[];
   /** Content hashes of the ConfigMaps in this namespace, by name. */
   readonly configMaps: ReadonlyMap<string, string>;
+  /** The Envoy pods of this namespace. */
+  readonly proxyPods: readonly Pod[];
   readonly traffic: TrafficObserved;
 }
 

@@ -1,6 +1,6 @@
 /** What one Microservice should become, against what is there. Pure: render, diff and the controller all call this. */
 import type { KubernetesObject } from '../api/kubernetes-object.ts';
-import { configHash, configMapNames } from './config-hash.ts';
+import { configHash, configMapNames, requiredConfigMapNames } from './config-hash.ts';
 import { deployment } from './deployment.ts';
 import { horizontalPodAutoscaler } from './horizontal-pod-autoscaler.ts';
 import type { Manifest } from './manifest.ts';
@@ -48,7 +48,6 @@ export function plan(observed: Observed, settings: Settings): Plan {
     waitsFor: [
       ...(waitsForProxies(observed) ? ['the proxies to acknowledge the listeners'] : []),
       ...drainingVersions(leftovers, observed, settings).map((version) => `version ${version} to drain`),
-      ...observed.children.filter((child) => ownership(child, observed.microservice) === 'predecessor').map((child) => `${child.kind} ${child.metadata.name} of a deleted Microservice to be garbage collected`),
     ],
   };
 }
@@ -74,7 +73,8 @@ function* versionManifests(observed: Observed, version: Version, servicePorts: r
   const { microservice } = observed;
   const live = liveDeployment(observed, version);
   const running = live?.spec.template?.metadata?.annotations?.[ANNOTATION.configHash];
-  const hash = configHash(configMapNames(microservice.spec, version), observed.configMaps, running);
+  const names = { all: configMapNames(microservice.spec, version), required: requiredConfigMapNames(microservice.spec, version) };
+  const hash = configHash(names, observed.configMaps, running);
   if (servicePorts.length > 0) yield versionService(microservice, version, servicePorts);
   yield deployment(microservice, version, servicePorts, hash);
   if (version.autoscaling) yield horizontalPodAutoscaler(microservice, version, version.autoscaling);
@@ -129,7 +129,8 @@ const isUserService = (child: KubernetesObject, observed: Observed): boolean => 
 function isDrained(child: KubernetesObject, observed: Observed, settings: Settings): boolean {
   const version = child.metadata.labels?.[LABEL.version];
   if (version === undefined || isWantedVersion(version, observed, settings)) return true;
-  return provider(observed.microservice.spec) === 'Service' || observed.traffic.drained.has(version);
+  const isProxied = provider(observed.microservice.spec) === 'Envoy' && ports(observed.microservice.spec).length > 0;
+  return !isProxied || observed.traffic.drained.has(version);
 }
 
 const isWantedVersion = (name: string, observed: Observed, settings: Settings): boolean => versions(observed.microservice, settings).some((version) => version.name === name);

@@ -33,12 +33,6 @@ export class TokenBucket {
     return true;
   }
 
-  /** How long until `tryTake` succeeds; 0 if it would now. */
-  untilNextMs(): number {
-    this.#fill();
-    return Math.max(0, ((1 - this.#tokens) / this.#options.ratePerSecond) * 1000);
-  }
-
   #fill(): void {
     const { clock, ratePerSecond, burst } = this.#options;
     const nowMs = clock.nowMs();

@@ -1,6 +1,6 @@
 /** Why it is not ready, in words: signals of pods, Deployments and proxies reduced to a cause, the object and the fix. */
 import type { Blocker } from '../api/microservice.ts';
-import { configMapNames } from '../desired/config-hash.ts';
+import { requiredConfigMapNames } from '../desired/config-hash.ts';
 import { LABEL } from '../desired/names.ts';
 import type { ContainerStatus, Deployment, Observed, Pod } from '../desired/observed.ts';
 import type { Version } from '../desired/version.ts';
@@ -18,6 +18,7 @@ export function blockers(observed: Observed, versions: readonly Version[], nowMs
     ...observed.children.filter((child) => child.kind === 'Deployment').flatMap((child) => deploymentBlockers(child as Deployment)),
     ...observed.pods.flatMap((pod) => podBlocker(pod, nowMs) ?? []),
     ...trafficBlockers(observed),
+    ...(observed.traffic.readyProxies === 0 ? observed.proxyPods.flatMap((pod) => podBlocker(pod, nowMs) ?? []) : []),
   ];
   return merged(found).slice(0, MAX_BLOCKERS);
 }
@@ -31,10 +32,9 @@ export function patienceEndsInMs(pods: readonly Pod[], nowMs: number): number | 
 
 function missingConfigMaps(observed: Observed, versions: readonly Version[]): readonly Blocker[] {
   const { spec, metadata } = observed.microservice;
-  const names = new Set(versions.flatMap((version) => configMapNames(spec, version)));
-  const optional = new Set((spec.envFrom ?? []).filter((source) => source.configMapRef?.optional).map((source) => source.configMapRef?.name));
+  const names = new Set(versions.flatMap((version) => requiredConfigMapNames(spec, version)));
   return [...names]
-    .filter((name) => !observed.configMaps.has(name) && !optional.has(name))
+    .filter((name) => !observed.configMaps.has(name))
     .map((name) => ({
       reason: 'ConfigMapMissing',
       object: `ConfigMap/${name}`,
@@ -64,7 +64,7 @@ function podRefusal(message: string): { readonly reason: string; readonly messag
 }
 
 function podBlocker(pod: Pod, nowMs: number): Blocker | undefined {
-  if (pod.metadata.deletionTimestamp || isReady(pod) || pod.status?.phase === 'Succeeded') return undefined;
+  if (hasEnded(pod) || isReady(pod)) return undefined;
   const cause = unschedulable(pod) ?? containerCause(pod) ?? startCause(pod, nowMs);
   return cause && { ...versionOf(pod.metadata.labels), object: `Pod/${pod.metadata.name}`, ...cause };
 }
@@ -119,15 +119,22 @@ function startCause(pod: Pod, nowMs: number): Cause | undefined {
   if (isRunning(pod)) {
     return { reason: 'ProbeFailing', message: 'The container runs but its readiness probe has not succeeded. Check probes.readiness and ports[].targetPort; kubectl describe pod shows the last answer.' };
   }
+  // With its volumes and its network there (KEP-3085), all that is left is to pull the image.
+  if (isTrue(pod, 'PodReadyToStartContainers')) return undefined;
   return { reason: 'VolumesPending', message: 'The pod waits for its volumes. Check that the claim of storage and each Secret and ConfigMap of files exist; kubectl describe pod names the one.' };
 }
 
-const isReady = (pod: Pod): boolean => pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
+/** An evicted pod is Failed for good; its ReplicaSet has made another one. */
+const hasEnded = (pod: Pod): boolean => pod.metadata.deletionTimestamp !== undefined || pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+
+const isTrue = (pod: Pod, type: string): boolean => pod.status?.conditions?.some((condition) => condition.type === type && condition.status === 'True') ?? false;
+
+const isReady = (pod: Pod): boolean => isTrue(pod, 'Ready');
 
 const isRunning = (pod: Pod): boolean => pod.status?.containerStatuses?.some((status) => status.state?.running !== undefined) ?? false;
 
 const isStarting = (pod: Pod): boolean =>
-  !pod.metadata.deletionTimestamp && !isReady(pod) && (pod.status?.conditions?.some((condition) => condition.type === 'PodScheduled' && condition.status === 'True') ?? false);
+  !hasEnded(pod) && !isReady(pod) && isTrue(pod, 'PodScheduled');
 
 const patienceMs = (pod: Pod): number => (isRunning(pod) ? PROBE_PATIENCE_MS : VOLUME_PATIENCE_MS);
 

@@ -67,7 +67,8 @@ async function retire({ namespace, children, idleSinceMs }: FleetObserved, ports
   if (children.length === 0) return settled;
   const restMs = (idleSinceMs ?? ports.nowMs()) + IDLE_MS - ports.nowMs();
   if (restMs > 0) return { kind: 'waiting', afterMs: restMs };
-  for (const child of children.filter(isFleetObject)) await ports.remove(child);
+  // First, because without children the next pass would have nothing to do. Running proxies have it mounted.
   await ports.removeCertificate(namespace);
+  for (const child of children.filter(isFleetObject)) await ports.remove(child);
   return settled;
 }

@@ -12,6 +12,8 @@ import { isSameStatus, status } from './status.ts';
 
 /** Our own write comes back as a watch event within milliseconds; this is for the case that it does not. */
 const STALE_RETRY_MS = 200;
+/** A stranger's object that goes, a raised quota and a granted permission send no event. */
+const PROBLEM_RETRY_MS = 10_000;
 /** A drain ends without an event. */
 const DRAIN_RETRY_MS = 1_000;
 
@@ -21,23 +23,41 @@ export async function reconcile(namespace: string, name: string, ports: Reconcil
   if (!observed || observed.microservice.metadata.deletionTimestamp) return settled;
 
   const thought = observed.microservice.spec.paused ? nothing : plan(observed, settings);
-  const problem = (await nameConflict(thought, observed, ports)) ?? undefined;
-  const acted = problem ? { problem, children: observed.children } : await perform(thought, observed, ports);
-  return report({ ...observed, children: acted.children }, thought, acted.problem, { ports, settings });
+  const looked = await lookedUp(thought, observed, ports, settings);
+  const acted = looked.problem ? { problem: looked.problem, children: observed.children } : await perform(looked.plan, observed, ports);
+  return report({ ...observed, children: acted.children }, looked.plan, acted.problem, { ports, settings });
 }
 
 /** spec.paused as a filter over the plan. */
 const nothing: Plan = { apply: [], remove: [], conflicts: [], waitsFor: [] };
 
-/** Our caches hold only what carries our label, so a name that looks free is asked for at the API server before it is taken. */
-async function nameConflict({ apply, conflicts }: Plan, { microservice }: Observed, ports: ReconcilePorts): Promise<Problem | undefined> {
-  const creations = apply.filter((application) => application.live === undefined);
-  const found = await Promise.all(creations.map((application) => ports.get(application.manifest)));
-  const strangers = [...conflicts, ...found.filter((live) => live !== undefined && ownership(live, microservice) === 'stranger')];
-  const first = strangers[0];
-  if (!first) return undefined;
-  return { reason: 'NameConflict', message: `${id(first)} exists and does not belong to this Microservice. Delete or rename it, or rename the Microservice; nothing was changed.` };
+/**
+ * Our caches hold only what carries our label, so a name that looks free is asked for at the API server before it is taken.
+ * What is found there and is ours after all (its labels were edited away) is repaired; what dies with a deleted namesake is waited for.
+ */
+async function lookedUp(thought: Plan, observed: Observed, ports: ReconcilePorts, settings: Settings): Promise<{ readonly plan: Plan; readonly problem?: Problem }> {
+  const { microservice, children } = observed;
+  const looked = await Promise.all(thought.apply.map(({ manifest, live }) => live ?? ports.get(manifest)));
+  const found = looked.filter((live) => live !== undefined);
+  const stranger = [...thought.conflicts, ...found].find((live) => ownership(live, microservice) === 'stranger');
+  if (stranger) return { plan: thought, problem: nameConflict(stranger) };
+  const unseen = found.filter((live) => !children.includes(live) && ownership(live, microservice) === 'ours');
+  // Thought of again, because what was about to be created is there: its replicas may be the autoscaler's.
+  const { apply, waitsFor, ...rest } = unseen.length === 0 ? thought : plan({ ...observed, children: [...children, ...unseen] }, settings);
+  const dying = new Set(found.filter((live) => ownership(live, microservice) === 'predecessor').map(id));
+  return {
+    plan: {
+      ...rest,
+      apply: apply.filter(({ manifest }) => !dying.has(id(manifest))),
+      waitsFor: [...waitsFor, ...[...dying].map((child) => `${child} of a deleted Microservice to be garbage collected`)],
+    },
+  };
 }
+
+const nameConflict = (stranger: KubernetesObject): Problem => ({
+  reason: 'NameConflict',
+  message: `${id(stranger)} exists and does not belong to this Microservice. Delete or rename it, or rename the Microservice; nothing was changed.`,
+});
 
 interface Acted {
   readonly problem: Problem | undefined;
@@ -83,7 +103,7 @@ async function report(observed: Observed, thought: Plan, problem: Problem | unde
     await ports.writeStatus(microservice, next);
     announce(observed, next, ports);
   }
-  if (problem) return { kind: 'stalled', reason: problem.reason };
+  if (problem) return problem.reason === 'Invalid' ? { kind: 'stalled', reason: problem.reason } : { kind: 'waiting', afterMs: PROBLEM_RETRY_MS };
   const isDraining = thought.waitsFor.length > 0;
   const afterMs = Math.min(patienceEndsInMs(observed.pods, nowMs) ?? Number.POSITIVE_INFINITY, isDraining ? DRAIN_RETRY_MS : Number.POSITIVE_INFINITY);
   return Number.isFinite(afterMs) ? { kind: 'waiting', afterMs } : settled;

@@ -95,10 +95,12 @@ function conditions(input: StatusInput, versions: readonly VersionStatus[]): rea
   ];
   const progress = progressReason(input);
   const ready = readiness(input, parts, progress);
+  const stuck = stalled(input);
   const all = [
     [CONDITION.ready, ready] as const,
-    [CONDITION.reconciling, input.problem || ready.status === 'True' ? undefined : yes(ready.reason, ready.message)] as const,
-    [CONDITION.stalled, stalled(input)] as const,
+    // kstatus: never with Stalled, and a paused one makes no progress either.
+    [CONDITION.reconciling, stuck || ready.status !== 'False' ? undefined : yes(ready.reason, ready.message)] as const,
+    [CONDITION.stalled, stuck] as const,
     ...parts,
   ];
   return all.flatMap(([type, verdict]) => (verdict ? [condition(type, verdict, microservice, input.nowMs)] : []));
@@ -145,7 +147,7 @@ function trafficApplied({ observed, blockers }: StatusInput, versions: readonly 
   if (!observed.traffic.isAcknowledged) return no('WaitingForProxies', `The proxies have not all acknowledged ${split}.`);
   const differing = versions.filter((version) => version.weight?.applied !== version.weight?.desired);
   if (differing.length > 0) return no('WaitingForEndpoints', `Without a Ready pod a version gets no traffic: ${differing.map((version) => version.name).join(', ')}. In force: ${split}.`);
-  return yes('Acknowledged', `Every Ready proxy (${observed.traffic.readyProxies}) holds ${split}.`);
+  return yes('Acknowledged', `Every Ready proxy holds ${split}.`);
 }
 
 function autoscalingActive({ observed, versions }: StatusInput): Verdict | undefined {

@@ -83,6 +83,7 @@ export function tcpEndpoints(versions: readonly { readonly weight: number; reado
     if (weight === 0 || endpoints.length === 0) return [];
     const healthy = endpoints.filter((endpoint) => endpoint.health === 'HEALTHY').length;
     const each = Math.max(1, Math.round(((weight / total) * SCALE) / Math.max(1, healthy)));
-    return endpoints.map((endpoint) => ({ ...endpoint, weight: each }));
+    // A draining endpoint gets no connection, and all weights together have to fit into 32 bits.
+    return endpoints.map((endpoint) => ({ ...endpoint, weight: endpoint.health === 'HEALTHY' ? each : 1 }));
   });
 }

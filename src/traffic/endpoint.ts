@@ -30,7 +30,7 @@ export function endpoints(slices: readonly EndpointSlice[], portName: string): r
     if (port === undefined || slice.addressType === 'FQDN') continue;
     for (const { addresses, conditions } of slice.endpoints ?? []) addEndpoint(found, { address: addresses[0] ?? '', port }, conditions);
   }
-  const all = [...found.values()].toSorted((a, b) => (a.address < b.address ? -1 : 1));
+  const all = [...found].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, endpoint]) => endpoint);
   const isAnyHealthy = all.some((endpoint) => endpoint.health === 'HEALTHY');
   return isAnyHealthy ? all : all.map((endpoint) => ({ ...endpoint, health: 'HEALTHY' }));
 }

@@ -20,9 +20,13 @@ export function listenerPorts(
 ): ReadonlyMap<PortId, number> {
   const used = new Set([...taken, ...observed.values()]);
   const assigned = new Map<PortId, number>();
+  const own = new Set<number>();
   for (const portId of wanted.toSorted()) {
-    const port = observed.get(portId) ?? freePort(`${namespace}/${portId}`, used);
+    const seen = observed.get(portId);
+    // Two Services that were edited to the same port cannot both keep it.
+    const port = seen === undefined || own.has(seen) ? freePort(`${namespace}/${portId}`, used) : seen;
     used.add(port);
+    own.add(port);
     assigned.set(portId, port);
   }
   return assigned;

@@ -15,6 +15,8 @@ export interface AdsStreamOptions {
   readonly removalDelayMs: number;
   /** False when the connection has taken more than it could send: nothing is written until `resume`. */
   readonly write: (response: Buffer) => boolean;
+  /** Asks for a `pump` at that time, in the clock of `nowMs`, because a removal becomes due; undefined: no longer. */
+  readonly wakeAt: (dueMs: number | undefined) => void;
 }
 
 interface Answer {
@@ -24,7 +26,7 @@ interface Answer {
 
 /**
  * The delta ADS conversation with one proxy: compares what the fleet should hold with what this proxy holds and sends the difference in
- * an order in which no request is lost. It knows neither gRPC nor timers: `nextDueMs` says when to call `pump` although nothing happened.
+ * an order in which no request is lost. It knows neither gRPC nor timers.
  *
  * Order: clusters, their endpoints, and a listener or route only when the endpoints of all clusters that it names are acknowledged.
  * Backwards: listeners, then (Envoy unsubscribes from the routes once the listener has drained) clusters to which no route leads.
@@ -40,11 +42,6 @@ export class AdsStream {
 
   constructor(options: AdsStreamOptions) {
     this.#options = options;
-  }
-
-  /** When a removal becomes due, in the clock of `nowMs`. */
-  get nextDueMs(): number | undefined {
-    return this.#nextDueMs;
   }
 
   get draining(): boolean {
@@ -104,6 +101,7 @@ export class AdsStream {
     this.#nextDueMs = undefined;
     this.#sendRemovals(this.subscription('Listener'), () => false);
     if (this.subscription('Cluster').unwanted.size > 0) this.#sendRemovals(this.subscription('Cluster'), this.#routesTo());
+    this.#options.wakeAt(this.#nextDueMs);
   }
 
   /** Whether a request that this proxy takes may still reach the cluster. */
