@@ -6,7 +6,7 @@ import { readFleetCertificate, readOrCreateAuthority, removeFleetCertificate, wr
 import { Client } from './cluster/client.ts';
 import { ClusterPorts } from './cluster/cluster-ports.ts';
 import type { CredentialSource } from './cluster/connection.ts';
-import { outcomeOfError } from './cluster/error-outcome.ts';
+import { failedOutcome } from './cluster/failure.ts';
 import { EventRecorder } from './cluster/event-recorder.ts';
 import { LeaderElection } from './cluster/lease.ts';
 import type { Change } from './cluster/store.ts';
@@ -186,7 +186,7 @@ export class Operator {
       if (controller === 'microservice') return await reconcile(namespace, name, ports.microservicePorts(key, signal), this.#settings);
       return await reconcileFleet(namespace, { ...ports.fleetPorts(key, signal), ...this.#fleetCertificates(authority), bootstrap: () => this.#bootstrap() }, this.#settings);
     } catch (error) {
-      return outcomeOfError(error);
+      return failedOutcome(error);
     }
   }
 

@@ -10,11 +10,11 @@ import { isFleetSelector } from '../desired/plan.ts';
 import type { Settings } from '../desired/settings.ts';
 import { ports, provider, versions } from '../desired/version.ts';
 import type { FleetObserved } from '../reconcile/fleet.ts';
-import type { OperatorEvent, Problem, ReconcilePorts } from '../reconcile/ports.ts';
-import { ApiError } from './api-error.ts';
+import type { OperatorEvent, ReconcilePorts } from '../reconcile/ports.ts';
 import type { Caches } from './caches.ts';
 import type { Client } from './client.ts';
 import type { EventRecorder } from './event-recorder.ts';
+import { refusal } from './failure.ts';
 import { resourceKindOf } from './resource-kind.ts';
 import { WrittenVersions, type CacheView } from './written-versions.ts';
 
@@ -131,11 +131,3 @@ export class ClusterPorts {
 
 /** Cached and applied objects may lack these two, which an Event needs. */
 const identified = (object: KubernetesObject): KubernetesObject => ({ ...object, apiVersion: object.apiVersion ?? API_VERSION, kind: object.kind ?? 'Microservice' });
-
-/** Invalid, refused by admission, not allowed, over quota: repeating the same write at once changes nothing. Conflicts and lost connections are retried. */
-const REFUSALS: ReadonlySet<number> = new Set([400, 403, 422]);
-
-function refusal(error: unknown): Problem | undefined {
-  if (!(error instanceof ApiError) || !REFUSALS.has(error.code)) return undefined;
-  return { reason: error.code === 403 ? 'Forbidden' : 'Invalid', message: `${error.message}. What was applied before keeps serving.` };
-}
