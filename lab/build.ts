@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { binFolder } from './lab-folder.ts';
 import { missingPackages } from './requirements.ts';
 import { mustRun, runCommand } from './run-command.ts';
@@ -88,6 +88,5 @@ function kubernetesVersion(): string {
 
 function link(name: string): void {
   const path = join(binFolder, name);
-  rmSync(path, { force: true });
-  symlinkSync(basename(join(binFolder, 'kubernetes')), path);
+  if (!existsSync(path)) symlinkSync('kubernetes', path);
 }

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { LabFolder } from './lab-folder.ts';
 
 const root = '/sys/fs/cgroup';
 
@@ -14,22 +16,29 @@ export interface Cgroup {
 }
 
 /**
- * Creates the cgroup and the small process that removes it when this one has ended, even by kill -9: it has a session of its own
- * and waits for the end of a pipe that only this process holds.
+ * Creates the cgroup of a lab, and before it the small process that removes it when this one has ended, even by kill -9: it has a session
+ * of its own and waits for the end of a pipe that only this process holds.
  */
-export function createCgroup(name: string): Cgroup {
-  const folders = hierarchies().map((hierarchy) => join(hierarchy, name));
-  for (const folder of folders) mkdirSync(folder, { recursive: true });
-  const watcher = spawn('/bin/sh', ['-c', removal, 'lab-cgroups', ...folders], { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+export function createCgroup(folder: LabFolder): Cgroup {
+  const name = cgroupName(folder);
+  const paths = hierarchies().map((hierarchy) => join(hierarchy, name));
+  const watcher = spawn('/bin/sh', ['-c', removal, 'lab-cgroups', ...paths], { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
   const ended = once(watcher, 'exit');
+  enableControllers();
+  for (const path of paths) mkdirSync(path, { recursive: true });
   return {
     path: `/${name}`,
     async remove() {
       watcher.stdin.end();
       const [code] = await ended;
-      if (code !== 0) throw new Error(`processes are left in the cgroup ${name}: ${folders.join(' ')}`);
+      if (code !== 0) throw new Error(`processes are left in ${paths.join(' ')}`);
     },
   };
+}
+
+/** Equal for the same folder, so that what a lab left behind would be found again. */
+export function cgroupName(folder: LabFolder): string {
+  return `lab-${createHash('sha256').update(folder.path).digest('hex').slice(0, 12)}`;
 }
 
 // A cgroup with a process in it cannot be removed; the last ones of a killed namespace need a moment.
@@ -48,16 +57,16 @@ done
 exit 1`;
 
 /** The folders below which a lab's cgroup has to exist: one for version 2, one for each controller in version 1. */
-function hierarchies(): string[] {
-  if (existsSync(join(root, 'cgroup.controllers'))) {
-    enableControllers();
-    return [root];
-  }
+export function hierarchies(): string[] {
+  if (existsSync(join(root, 'cgroup.controllers'))) return [root];
   return readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => join(root, entry.name));
 }
 
-// Where systemd runs these are on already, but for cpuset.
+/** Version 2 only; where systemd runs, they are on already, but for cpuset. */
 function enableControllers(): void {
-  const available = readFileSync(join(root, 'cgroup.controllers'), 'utf8').trim().split(' ');
-  for (const controller of available) writeFileSync(join(root, 'cgroup.subtree_control'), `+${controller}`);
+  if (!existsSync(join(root, 'cgroup.controllers'))) return;
+  const controllers = readFileSync(join(root, 'cgroup.controllers'), 'utf8').trim().split(' ');
+  const enabled = readFileSync(join(root, 'cgroup.subtree_control'), 'utf8').trim().split(' ');
+  const missing = ['cpu', 'cpuset', 'memory', 'pids'].filter((name) => controllers.includes(name) && !enabled.includes(name));
+  for (const name of missing) writeFileSync(join(root, 'cgroup.subtree_control'), `+${name}`);
 }

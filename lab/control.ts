@@ -17,6 +17,8 @@ export type ControlRequest =
 export interface ControlAnswer {
   readonly state: 'starting' | 'running';
   readonly profile: Profile;
+  /** Of the supervisor. */
+  readonly pid: number;
   /** Of a `publish` request. */
   readonly port?: number;
 }

@@ -1,8 +1,13 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { processesOf } from './leftovers.ts';
+import { askSupervisor } from './control.ts';
+import { labsFolder } from './lab-folder.ts';
 import { startLab } from './lab.ts';
 import type { Lab } from './lab.ts';
+import { processesOf } from './leftovers.ts';
+import { runCommand } from './run-command.ts';
+import type { CommandResult } from './run-command.ts';
 import { waitUntil } from './wait-until.ts';
 
 let lab: Lab;
@@ -31,12 +36,15 @@ test('a namespace can enforce the restricted Pod Security level', async () => {
 
 test('the audit log names user, verb and object of a request', async () => {
   await lab.kubectl(['create', 'configmap', 'counted']);
-  const written = async (): Promise<boolean> => Promise.resolve(readFileSync(lab.auditLogPath ?? '', 'utf8').includes('/configmaps/counted') || auditOf('counted').length > 0);
-  await waitUntil(written, { what: 'the request is in the audit log', timeoutMs: 5_000 });
+  await waitUntil(() => Promise.resolve(auditOf('counted').length > 0), { what: 'the request is in the audit log', timeoutMs: 5_000 });
   expect(auditOf('counted')).toEqual([expect.objectContaining({ level: 'Metadata', stage: 'ResponseComplete', verb: 'create', user: expect.objectContaining({ username: 'admin' }) })]);
 });
 
-test('nothing but its children is running, and stop() ends them and removes the folder', async () => {
+test('a node is not pretended', async () => {
+  await expect(lab.loadImage('x.tar')).rejects.toThrow('profile api has no node');
+});
+
+test('labs stand side by side, and stop() leaves neither process nor folder', async () => {
   const second = await startLab({ profile: 'api' });
   expect(processesOf(second.stateDir)).toHaveLength(3);
   expect(second.server).not.toBe(lab.server);
@@ -44,10 +52,34 @@ test('nothing but its children is running, and stop() ends them and removes the 
   await second.stop();
   console.log(`stop() took ${Math.round(performance.now() - start)} ms`);
   expect(processesOf(second.stateDir)).toEqual([]);
-  expect(() => readFileSync(second.kubeconfigPath)).toThrow('ENOENT');
+  expect(existsSync(second.stateDir)).toBe(false);
+}, 60_000);
+
+test('up twice is harmless; kill -9 of the supervisor takes its children along; down ends what is up', async () => {
+  const name = `cli-${process.pid}`;
+  const stateDir = join(labsFolder, name);
+  const cli = (...args: string[]): Promise<CommandResult> => runCommand([process.execPath, join(import.meta.dirname, 'main.ts'), ...args, `--name=${name}`]);
+  const kubeconfig = `export KUBECONFIG=${join(stateDir, 'kubeconfig')}\n`;
+  const isUp = async (): Promise<boolean> => (await askSupervisor(stateDir, { kind: 'status' })) !== undefined;
+  try {
+    expect(await cli('up', '--profile=api')).toMatchObject({ code: 0, stdout: kubeconfig });
+    const { pid } = (await askSupervisor(stateDir, { kind: 'status' })) ?? { pid: 0 };
+    expect(await cli('up', '--profile=api')).toMatchObject({ code: 0, stdout: kubeconfig });
+    expect(await askSupervisor(stateDir, { kind: 'status' })).toMatchObject({ pid });
+    expect(await cli('up', '--profile=node')).toMatchObject({ code: 1, stderr: expect.stringContaining('is up with profile api') });
+    process.kill(pid, 'SIGKILL');
+    await waitUntil(() => Promise.resolve(processesOf(stateDir).length === 0), { what: 'all processes have ended', timeoutMs: 5_000 });
+    expect(await cli('status')).toMatchObject({ code: 1, stderr: expect.stringContaining(`Start it: lab up --name ${name}`) });
+    expect(await cli('up', '--profile=api')).toMatchObject({ code: 0 });
+  } finally {
+    expect(await cli('down')).toMatchObject({ code: 0, stderr: '' });
+  }
+  expect(await isUp()).toBe(false);
+  expect(processesOf(join(stateDir, 'logs'))).toEqual([]);
 }, 60_000);
 
 function auditOf(name: string): unknown[] {
-  const events: { objectRef?: { name?: string } }[] = readFileSync(lab.auditLogPath ?? '', 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line));
+  const lines = readFileSync(lab.auditLogPath ?? '', 'utf8').split('\n').slice(0, -1); // the last one may be half written
+  const events: { objectRef?: { name?: string } }[] = lines.map((line) => JSON.parse(line));
   return events.filter((event) => event.objectRef?.name === name);
 }

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -17,7 +16,7 @@ const endTimeoutMs = 5_000;
 
 /** A whole one-node cluster in network, mount, PID, IPC and UTS namespaces of its own. Needs root. */
 export async function startNodeLab(folder: LabFolder, auditLog: boolean): Promise<StartedLab> {
-  const cgroup = createCgroup(`lab-${createHash('sha256').update(folder.path).digest('hex').slice(0, 12)}`);
+  const cgroup = createCgroup(folder);
   const child = spawnInside(folder);
   const ask = openInsideChannel(child);
   const ended = once(child, 'exit').then(() => cgroup.remove());

@@ -13,7 +13,7 @@ export type SupervisorMessage = { readonly kind: 'running' } | { readonly kind: 
 export async function supervise(options: LabOptions & { readonly stateDir: string }): Promise<void> {
   let lab: Lab | undefined;
   const handle = async (wanted: ControlRequest): Promise<ControlAnswer> => {
-    const status = { state: lab === undefined ? 'starting' : 'running', profile: options.profile } as const;
+    const status = { state: lab === undefined ? 'starting' : 'running', profile: options.profile, pid: process.pid } as const;
     if (wanted.kind === 'status') return status;
     if (lab === undefined) throw new Error('the lab is still starting');
     return { ...status, ...(await act(lab, wanted)) };
@@ -36,7 +36,8 @@ export async function supervise(options: LabOptions & { readonly stateDir: strin
 
 async function act(lab: Lab, wanted: Exclude<ControlRequest, { kind: 'status' }>): Promise<{ port?: number }> {
   if (wanted.kind === 'publish') return { port: await lab.publish(wanted, wanted.localPort) };
-  await (wanted.kind === 'stop' ? lab.stop() : lab.loadImage(wanted.path));
+  if (wanted.kind === 'load-image') await lab.loadImage(wanted.path);
+  else void lab.stop(); // the end of this process is the answer
   return {};
 }
 

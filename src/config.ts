@@ -5,8 +5,6 @@ import { parseArgs } from 'node:util';
 export interface Config {
   /** The operator's own namespace: its Lease, its CA Secret and its xDS Service are here. */
   readonly namespace: string;
-  /** Empty: every namespace. */
-  readonly watchNamespaces: readonly string[];
   readonly imagePrefix: string;
   readonly imageTag: string;
   readonly fleetImage: string;
@@ -27,7 +25,6 @@ export interface Config {
 
 const OPTIONS = {
   namespace: { type: 'string' },
-  'watch-namespaces': { type: 'string', default: '' },
   'image-prefix': { type: 'string', default: 'ghcr.io/microservice-operator' },
   'image-tag': { type: 'string', default: '0.1.0' },
   'fleet-image': { type: 'string', default: 'docker.io/envoyproxy/envoy:distroless-v1.40.0' },
@@ -49,7 +46,6 @@ export function config(args: readonly string[], environment: Readonly<Record<str
   if (!namespace) throw new Error('--namespace is missing: give the namespace that the operator runs in, or set POD_NAMESPACE');
   return {
     namespace,
-    watchNamespaces: values['watch-namespaces'].split(',').filter((name) => name !== ''),
     imagePrefix: values['image-prefix'],
     imageTag: values['image-tag'],
     fleetImage: values['fleet-image'],

@@ -53,12 +53,11 @@ test('the CRD in the chart is the one in crds/, and is kept when the chart goes'
 });
 
 test('the operator understands the arguments that the chart gives it', async () => {
-  const manifests = await rendered('--set=watchNamespaces={a,b}', '--set=image.tag=1.2', '--set=image.prefix=registry.example.com/ops', '--set=fleet.replicas=3', '--set=workers=4', '--set=logLevel=debug');
+  const manifests = await rendered('--set=image.tag=1.2', '--set=image.prefix=registry.example.com/ops', '--set=fleet.replicas=3', '--set=workers=4', '--set=logLevel=debug');
   const container = named(manifests, 'Deployment', 'microservice-operator').spec?.template?.spec.containers[0];
   expect(container?.image).toBe('registry.example.com/ops/operator:1.2');
   expect(config(container?.args ?? [], { POD_NAMESPACE: 'operator' }, 'x')).toMatchObject({
     namespace: 'operator',
-    watchNamespaces: ['a', 'b'],
     imagePrefix: 'registry.example.com/ops',
     imageTag: '1.2',
     fleetImage: 'docker.io/envoyproxy/envoy:distroless-v1.40.0',
@@ -73,7 +72,7 @@ test('the operator understands the arguments that the chart gives it', async () 
     checkUninstall: false,
   });
   const guard = named(manifests, 'Job', 'microservice-operator-uninstall-guard').spec?.template?.spec.containers[0];
-  expect(config(guard?.args ?? [], { POD_NAMESPACE: 'operator' }, 'x')).toMatchObject({ checkUninstall: true, watchNamespaces: ['a', 'b'] });
+  expect(config(guard?.args ?? [], { POD_NAMESPACE: 'operator' }, 'x')).toMatchObject({ checkUninstall: true });
 });
 
 test('an installation without values needs no argument but those that are the defaults of the operator', async () => {
@@ -88,13 +87,6 @@ test('no right is a wildcard, and no Secret can be read but two by name', async 
   expect(rules.filter((rule) => [...rule.apiGroups, ...rule.resources, ...rule.verbs].includes('*'))).toEqual([]);
   expect(rules.filter(({ resources }) => resources.includes('secrets')).map(({ resourceNames }) => resourceNames)).toEqual([['microservice-fleet-tls'], ['microservice-operator-ca']]);
   expect(rules.filter(({ resources, verbs }) => resources.includes('persistentvolumeclaims') && verbs.includes('delete'))).toEqual([]);
-});
-
-test('with watchNamespaces there is a Role in each, and no right in others', async () => {
-  const manifests = await rendered('--set=watchNamespaces={a,b}');
-  expect(manifests.filter(({ kind }) => kind.startsWith('ClusterRole'))).toEqual([]);
-  expect(manifests.filter(({ kind }) => kind === 'Role').map(({ metadata }) => metadata.namespace)).toEqual(['a', 'b', 'operator']);
-  expect(manifests.filter(({ kind }) => kind === 'RoleBinding').map(({ metadata }) => metadata.namespace)).toEqual(['a', 'b', 'operator']);
 });
 
 test('optional parts appear and disappear', async () => {
@@ -112,7 +104,6 @@ test.each([
   ['fleet.size=2', "additional properties 'size' not allowed"],
   ['replicas=0', '/replicas'],
   ['logLevel=loud', '/logLevel'],
-  ['watchNamespaces={Team}', '/watchNamespaces/0'],
   ['image.prefix=', '/image/prefix'],
 ])('the value %s is refused', async (setting, expected) => {
   const { code, stderr } = await runCommand(helm('template', 'release', chart, `--set=${setting}`));

@@ -40,6 +40,20 @@ test('SIGTERM under load with a health watcher: no call is lost, exit 0', async 
   expect(await exit).toBe(0);
 }, 20_000);
 
+test('a 100 MB message is refused without growth', async () => {
+  await using service = await startService(entry);
+  const rss = async (): Promise<number> => {
+    const metrics = await (await fetch(`http://127.0.0.1:${service.metricsPort}/metrics`)).text();
+    return Number(/^process_resident_memory_bytes\S* (\d+)$/m.exec(metrics)?.[1]);
+  };
+  const before = await rss();
+  using client = new ReflectedClient(service.port);
+  const sayHello = await client.method('hello.Hello', 'SayHello');
+  const outcome = await client.call(sayHello, { name: 'a'.repeat(100 * 1024 * 1024) });
+  expect(outcome).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+  expect((await rss()) - before).toBeLessThan(64 * 1024 * 1024);
+}, 20_000);
+
 test('a taken port ends it', async () => {
   await using first = await startService(entry);
   await expect(startService(entry, { PORT: String(first.port) })).rejects.toThrow('EADDRINUSE');

@@ -1,12 +1,12 @@
 import { createRequire } from 'node:module';
-import { Client, credentials, type CallOptions, type StatusObject } from '@grpc/grpc-js';
+import { Client, credentials, type CallOptions, type StatusObject, type status } from '@grpc/grpc-js';
 import { loadFileDescriptorSetFromBuffer, loadSync, type AnyDefinition, type MethodDefinition, type ServiceDefinition } from '@grpc/proto-loader';
 
 type Method = MethodDefinition<object, object>;
 
 export interface Outcome {
   readonly reply: unknown;
-  readonly code: number;
+  readonly code: status;
   readonly details: string;
   /** Trailing metadata. */
   readonly trailers: Readonly<Record<string, unknown>>;
@@ -44,7 +44,7 @@ export class ReflectedClient implements Disposable {
   }
 
   /** What a server-streaming call sends, until its status ends it. */
-  async *stream(method: Method, request: object): AsyncGenerator<unknown> {
+  async *stream(method: Method, request: object): AsyncGenerator {
     yield* this.#client.makeServerStreamRequest(method.path, method.requestSerialize, method.responseDeserialize, request);
   }
 

@@ -98,7 +98,8 @@ export class EventRecorder {
 
   async #send(): Promise<void> {
     for (let next = first(this.#buffer); next; next = first(this.#buffer)) {
-      await pause(this.#clock, this.#overall.reserveMs());
+      const waitMs = this.#overall.reserveMs();
+      if (waitMs > 0) await pause(this.#clock, waitMs);
       const [key, series] = next;
       this.#buffer.delete(key);
       try {

@@ -35,7 +35,7 @@ test.each(readdirSync(ROOT))('%s', (name) => {
   expect(apply.map(({ manifest }) => id(manifest))).toEqual((expected.apply ?? []).map(stepId));
   for (const [index, step] of (expected.apply ?? []).entries()) expectStep(apply[index], step);
   expect(remove.map(id).toSorted()).toEqual((expected.remove ?? []).toSorted());
-  expect(waitsFor).toEqual(expected.waitsFor ?? []);
+  expect(waitsFor.map((wait) => wait.what)).toEqual(expected.waitsFor ?? []);
   expect(conflicts.map(id)).toEqual(expected.conflicts ?? []);
 });
 

@@ -22,8 +22,15 @@ export interface Plan {
   readonly remove: readonly KubernetesObject[];
   /** Objects with the names of our children that are not ours. With one of these, nothing may be written. */
   readonly conflicts: readonly KubernetesObject[];
-  /** What has to happen before the rest of the change, in words. */
-  readonly waitsFor: readonly string[];
+  /** What has to happen before the rest of the change. */
+  readonly waitsFor: readonly Wait[];
+}
+
+export interface Wait {
+  /** In words. */
+  readonly what: string;
+  /** Whether an event will say that it has happened; if not, somebody has to look again. */
+  readonly sendsEvent: boolean;
 }
 
 export interface Application {
@@ -46,8 +53,8 @@ export function plan(observed: Observed, settings: Settings): Plan {
     remove: leftovers.filter((child) => isDrained(child, observed, settings)),
     conflicts: conflicts.filter((live) => live !== undefined),
     waitsFor: [
-      ...(waitsForProxies(observed) ? ['the proxies to acknowledge the listeners'] : []),
-      ...drainingVersions(leftovers, observed, settings).map((version) => `version ${version} to drain`),
+      ...(waitsForProxies(observed) ? [{ what: 'the proxies to acknowledge the listeners', sendsEvent: true }] : []),
+      ...drainingVersions(leftovers, observed, settings).map((version) => ({ what: `version ${version} to drain`, sendsEvent: false })),
     ],
   };
 }

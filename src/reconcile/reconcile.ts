@@ -49,7 +49,7 @@ async function lookedUp(thought: Plan, observed: Observed, ports: ReconcilePorts
     plan: {
       ...rest,
       apply: apply.filter(({ manifest }) => !dying.has(id(manifest))),
-      waitsFor: [...waitsFor, ...[...dying].map((child) => `${child} of a deleted Microservice to be garbage collected`)],
+      waitsFor: [...waitsFor, ...[...dying].map((child) => ({ what: `${child} of a deleted Microservice to be garbage collected`, sendsEvent: false }))],
     },
   };
 }
@@ -98,14 +98,14 @@ async function report(observed: Observed, thought: Plan, problem: Problem | unde
   const nowMs = ports.nowMs();
   const wanted = versions(microservice, settings);
   const found = blockers(observed, wanted, nowMs);
-  const next = status({ observed, versions: wanted, blockers: found, waitsFor: thought.waitsFor, problem, nowMs });
+  const next = status({ observed, versions: wanted, blockers: found, waitsFor: thought.waitsFor.map((wait) => wait.what), problem, nowMs });
   if (!isSameStatus(microservice.status, next)) {
     await ports.writeStatus(microservice, next);
     announce(observed, next, ports);
   }
   if (problem) return problem.reason === 'Invalid' ? { kind: 'stalled', reason: problem.reason } : { kind: 'waiting', afterMs: PROBLEM_RETRY_MS };
-  const isDraining = thought.waitsFor.length > 0;
-  const afterMs = Math.min(patienceEndsInMs(observed.pods, nowMs) ?? Number.POSITIVE_INFINITY, isDraining ? DRAIN_RETRY_MS : Number.POSITIVE_INFINITY);
+  const mustLook = thought.waitsFor.some((wait) => !wait.sendsEvent);
+  const afterMs = Math.min(patienceEndsInMs(observed.pods, nowMs) ?? Number.POSITIVE_INFINITY, mustLook ? DRAIN_RETRY_MS : Number.POSITIVE_INFINITY);
   return Number.isFinite(afterMs) ? { kind: 'waiting', afterMs } : settled;
 }
 

@@ -56,16 +56,28 @@ const overAds = { ads: {}, resourceApiVersion: 'V3', initialFetchTimeout: '0s' }
 const statNames = ['server.live', 'server.uptime', 'server.memory_allocated', 'control_plane.connected_state', 'cluster_manager.active_clusters', 'cluster_manager.warming_clusters', 'listener_manager.total_listeners_active'];
 const statSuffixes = ['.upstream_rq_total', '.upstream_rq_5xx', '.upstream_cx_connect_fail', '.membership_healthy', '.downstream_cx_active', '.downstream_cx_total'];
 
-/** Only the leader of the operator accepts connections, so the TCP check finds it among the addresses. */
-function xdsCluster({ xdsHost, xdsPort, certificateDirectory }: BootstrapInput): object {
+/**
+ * Only the leader of the operator accepts connections, so the TCP check finds it among the addresses. The check does without TLS:
+ * a handshake with each proxy every other second would be the operator's main work.
+ */
+function xdsCluster(input: BootstrapInput): object {
   return {
     name: 'xds',
-    type: 'STRICT_DNS',
+    clusterType: { name: 'envoy.cluster.dns', typedConfig: strictDns },
     connectTimeout: '1s',
-    dnsRefreshRate: '2s',
-    dnsFailureRefreshRate: { baseInterval: '0.5s', maxInterval: '2s' },
-    loadAssignment: loadAssignment('xds', xdsHost, xdsPort),
-    healthChecks: [{ timeout: '1s', interval: '1s', noTrafficInterval: '1s', unhealthyThreshold: 1, healthyThreshold: 1, tcpHealthCheck: {} }],
+    loadAssignment: loadAssignment('xds', input.xdsHost, input.xdsPort),
+    healthChecks: [
+      {
+        timeout: '1s',
+        interval: '2s',
+        noTrafficInterval: '2s',
+        unhealthyInterval: '0.5s',
+        unhealthyThreshold: 1,
+        healthyThreshold: 1,
+        tcpHealthCheck: {},
+        transportSocketMatchCriteria: { isHealthCheck: true },
+      },
+    ],
     ignoreHealthOnHostRemoval: true,
     commonLbConfig: { healthyPanicThreshold: { value: 0 } },
     typedExtensionProtocolOptions: {
@@ -73,22 +85,37 @@ function xdsCluster({ xdsHost, xdsPort, certificateDirectory }: BootstrapInput):
         explicitHttpConfig: { http2ProtocolOptions: { connectionKeepalive: { interval: '5s', timeout: '3s' } } },
       }),
     },
-    transportSocket: {
-      name: 'envoy.transport_sockets.tls',
-      typedConfig: any('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', {
-        sni: xdsHost,
-        commonTlsContext: {
-          tlsParams: { tlsMinimumProtocolVersion: 'TLSv1_3' },
-          tlsCertificateSdsSecretConfigs: [secretFrom('certificate', `${certificateDirectory}/${CERTIFICATE_FILE}`, certificateDirectory)],
-          combinedValidationContext: {
-            defaultValidationContext: { matchTypedSubjectAltNames: [{ sanType: 'DNS', matcher: { exact: xdsHost } }] },
-            validationContextSdsSecretConfig: secretFrom('authority', `${certificateDirectory}/${AUTHORITY_FILE}`, certificateDirectory),
-          },
-        },
-      }),
-    },
+    transportSocketMatches: [
+      {
+        name: 'health check',
+        match: { isHealthCheck: true },
+        transportSocket: { name: 'envoy.transport_sockets.raw_buffer', typedConfig: any('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer', {}) },
+      },
+    ],
+    transportSocket: { name: 'envoy.transport_sockets.tls', typedConfig: mutualTls(input) },
   };
 }
+
+/** Each address an endpoint of its own. */
+const strictDns = any('envoy.extensions.clusters.dns.v3.DnsCluster', {
+  allAddressesInSingleEndpoint: false,
+  dnsLookupFamily: 'ALL',
+  dnsRefreshRate: '2s',
+  dnsFailureRefreshRate: { baseInterval: '0.5s', maxInterval: '2s' },
+});
+
+const mutualTls = ({ xdsHost, certificateDirectory }: BootstrapInput): object =>
+  any('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', {
+    sni: xdsHost,
+    commonTlsContext: {
+      tlsParams: { tlsMinimumProtocolVersion: 'TLSv1_3', tlsMaximumProtocolVersion: 'TLSv1_3' },
+      tlsCertificateSdsSecretConfigs: [secretFrom('certificate', `${certificateDirectory}/${CERTIFICATE_FILE}`, certificateDirectory)],
+      combinedValidationContext: {
+        defaultValidationContext: { matchTypedSubjectAltNames: [{ sanType: 'DNS', matcher: { exact: xdsHost } }] },
+        validationContextSdsSecretConfig: secretFrom('authority', `${certificateDirectory}/${AUTHORITY_FILE}`, certificateDirectory),
+      },
+    },
+  });
 
 const secretFrom = (name: string, path: string, watched: string): object => ({
   name,
@@ -141,4 +168,6 @@ const loadAssignment = (clusterName: string, address: string, port: number): obj
 
 const socketAddress = (address: string, portValue: number): object => ({ socketAddress: { address, portValue } });
 
-const any = (type: string, message: object): object => ({ '@type': `type.googleapis.com/${type}`, ...message });
+function any(type: string, message: object): object {
+  return { '@type': `type.googleapis.com/${type}`, ...message };
+}

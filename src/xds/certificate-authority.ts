@@ -1,19 +1,6 @@
-import './no-reflect-metadata.ts';
 import { X509Certificate as NodeCertificate, webcrypto } from 'node:crypto';
-import {
-  AuthorityKeyIdentifierExtension,
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  type JsonGeneralName,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  PemConverter,
-  SubjectAlternativeNameExtension,
-  SubjectKeyIdentifierExtension,
-  X509Certificate,
-  X509CertificateGenerator,
-} from '@peculiar/x509';
+import type { ExtendedKeyUsage, JsonGeneralName, X509Certificate } from '@peculiar/x509';
+import { loadX509 } from './load-x509.ts';
 import { fleetUri } from './proxy-identity.ts';
 
 /** Both PEM, the key as PKCS #8. */
@@ -33,6 +20,7 @@ const signingAlgorithm = { name: 'ECDSA', hash: 'SHA-256' };
 
 /** A self-signed authority, ECDSA P-256, valid for 10 years, that can sign leaves only. */
 export async function createCertificateAuthority(nowMs: number): Promise<CertificateAndKey> {
+  const { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, SubjectKeyIdentifierExtension, X509CertificateGenerator } = await loadX509();
   const keys = await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify']);
   const certificate = await X509CertificateGenerator.createSelfSigned(
     {
@@ -52,13 +40,15 @@ export async function createCertificateAuthority(nowMs: number): Promise<Certifi
 }
 
 /** For the ADS server, valid for a year; proxies verify the DNS name that they were told to connect to. */
-export function issueServerCertificate(authority: CertificateAndKey, dnsNames: readonly string[], nowMs: number): Promise<CertificateAndKey> {
+export async function issueServerCertificate(authority: CertificateAndKey, dnsNames: readonly string[], nowMs: number): Promise<CertificateAndKey> {
+  const { ExtendedKeyUsage } = await loadX509();
   const names = dnsNames.map((value): JsonGeneralName => ({ type: 'dns', value }));
   return issue(authority, { names, usage: ExtendedKeyUsage.serverAuth, nowMs });
 }
 
 /** For the proxies of one namespace, valid for a year. Throws when `namespace` is not a namespace name. */
 export async function issueFleetCertificate(authority: CertificateAndKey, namespace: string, nowMs: number): Promise<CertificateAndKey> {
+  const { ExtendedKeyUsage } = await loadX509();
   return issue(authority, { names: [{ type: 'url', value: fleetUri(namespace) }], usage: ExtendedKeyUsage.clientAuth, nowMs });
 }
 
@@ -83,10 +73,11 @@ interface Leaf {
 }
 
 async function issue(authority: CertificateAndKey, { names, usage, nowMs }: Leaf): Promise<CertificateAndKey> {
-  const issuer = new X509Certificate(authority.certificate);
-  const signingKey = await webcrypto.subtle.importKey('pkcs8', PemConverter.decodeFirst(authority.privateKey), keyAlgorithm, false, ['sign']);
+  const x509 = await loadX509();
+  const issuer = new x509.X509Certificate(authority.certificate);
+  const signingKey = await webcrypto.subtle.importKey('pkcs8', x509.PemConverter.decodeFirst(authority.privateKey), keyAlgorithm, false, ['sign']);
   const keys = await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify']);
-  const certificate = await X509CertificateGenerator.create(
+  const certificate = await x509.X509CertificateGenerator.create(
     {
       // No subject: the alternative name is the identity (RFC 5280 4.2.1.6), and so it must be critical.
       issuer: issuer.subject,
@@ -95,12 +86,12 @@ async function issue(authority: CertificateAndKey, { names, usage, nowMs }: Leaf
       signingKey,
       signingAlgorithm,
       extensions: [
-        new BasicConstraintsExtension(false, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-        new ExtendedKeyUsageExtension([usage]),
-        new SubjectAlternativeNameExtension(names, true),
-        await AuthorityKeyIdentifierExtension.create(issuer, false, webcrypto),
-        await SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+        new x509.ExtendedKeyUsageExtension([usage]),
+        new x509.SubjectAlternativeNameExtension(names, true),
+        await x509.AuthorityKeyIdentifierExtension.create(issuer, false, webcrypto),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
       ],
     },
     webcrypto,
@@ -113,6 +104,7 @@ function validity(nowMs: number, lifetimeMs: number): { readonly notBefore: Date
 }
 
 async function toPem(certificate: X509Certificate, privateKey: webcrypto.CryptoKey): Promise<CertificateAndKey> {
+  const { PemConverter } = await loadX509();
   const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', privateKey);
   return { certificate: `${certificate.toString('pem')}\n`, privateKey: `${PemConverter.encode(pkcs8, PemConverter.PrivateKeyTag)}\n` };
 }
