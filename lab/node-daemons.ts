@@ -124,7 +124,7 @@ export function coreDns(folder: LabFolder, plane: ControlPlane): DaemonSpec {
 }
 
 export function metricsServer(folder: LabFolder, plane: ControlPlane): DaemonSpec {
-  const serving = plane.authority.issue({ commonName: 'metrics-server', hosts: ['metrics-server.kube-system.svc'] });
+  const serving = plane.authority.issue({ commonName: 'metrics-server', hosts: ['metrics-server.kube-system.svc', nodeAddress] });
   const kubeconfig = plane.componentKubeconfig('metrics-server');
   return kubernetesDaemon(folder, 'metrics-server', [
     `--kubeconfig=${kubeconfig}`,

@@ -10,10 +10,10 @@ import { startDaemon } from './daemon.ts';
 import type { Daemon } from './daemon.ts';
 import { binFolder, openLabFolder } from './lab-folder.ts';
 import type { LabFolder } from './lab-folder.ts';
-import { apiServerPort, containerd, containerdSocket, coreDns, kubeProxy, kubelet, metricsServer, nodeName, pauseImage, scheduler } from './node-daemons.ts';
+import { apiServerPort, containerd, containerdSocket, coreDns, kubeProxy, kubelet, metricsServer, metricsServerPort, nodeName, pauseImage, scheduler } from './node-daemons.ts';
 import { insideFolder, nodeAddress, prepareMachine } from './node-machine.ts';
 import { mustRun, runCommand } from './run-command.ts';
-import { startApiServer, startControllers, startTimeoutMs } from './start-control-plane.ts';
+import { startApiServer, startControllers, startTimeoutMs, waitUntilFound } from './start-control-plane.ts';
 import { provisionVolumes } from './volume-provisioner.ts';
 import { waitUntil } from './wait-until.ts';
 import { writeImage } from './image.ts';
@@ -41,7 +41,7 @@ export async function startNode(options: NodeOptions): Promise<void> {
   const specs = [kubelet(folder, plane, options.cgroupRoot), kubeProxy(folder, plane), scheduler(folder, plane), coreDns(folder, plane), metricsServer(folder, plane)];
   daemons.push(...specs.map(startDaemon));
   const client = createApiClient(plane.access);
-  await Promise.all([startControllers(plane, daemons), installAddOns(client, plane), waitUntilNodeReady(client, daemons), waitUntilNamesResolve(daemons)]);
+  await Promise.all([startControllers(plane, daemons), installAddOns(client, plane, daemons), waitUntilNodeReady(client, daemons), waitUntilNamesResolve(daemons)]);
   void balanceLoad(client);
   void provisionVolumes(client, folder);
 }
@@ -60,8 +60,16 @@ async function startContainerd(folder: LabFolder, daemons: Daemon[]): Promise<vo
   await importImage(pause);
 }
 
-async function installAddOns(client: ApiClient, plane: ControlPlane): Promise<void> {
+/**
+ * An API group that does not answer fails discovery, and with it the deletion of namespaces, and the API server takes long to look again. So the
+ * group is made known after its server answers, and the lab is not up before the group does.
+ */
+async function installAddOns(client: ApiClient, plane: ControlPlane, daemons: readonly Daemon[]): Promise<void> {
+  const server = createApiClient({ ...plane.access, server: `https://${nodeAddress}:${metricsServerPort}` });
+  await waitUntilFound(server, '/livez', { what: 'metrics-server answers', daemons });
+  server.close();
   for (const { path, body } of addOns(plane.authority.certificatePem)) await client.json({ method: 'POST', path, body });
+  await waitUntilFound(client, '/apis/metrics.k8s.io/v1beta1', { what: 'the API server finds metrics-server', daemons });
 }
 
 async function waitUntilNodeReady(client: ApiClient, daemons: readonly Daemon[]): Promise<void> {

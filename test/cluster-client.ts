@@ -54,12 +54,9 @@ export class ClusterClient {
     await this.#api.json({ method: 'POST', path, body });
   }
 
-  /** Every object and every later change, until `close`. */
-  async follow<T extends KubernetesObject>(kind: ResourceKind, see: (object: T, type: 'ADDED' | 'MODIFIED' | 'DELETED') => void, namespace?: string): Promise<void> {
-    await this.#api.watch(`${collectionPath(kind, namespace)}?watch=1`, (line) => {
-      const { type, object } = JSON.parse(line);
-      see(object, type);
-    });
+  /** Hands over every object and every later change as the line of a watch, {type, object} in JSON; resolves when the server ends it. */
+  async follow(kind: ResourceKind, see: (line: string) => void, namespace?: string): Promise<void> {
+    await this.#api.watch(`${collectionPath(kind, namespace)}?watch=1`, see);
   }
 
   /** Breaks off what is in flight. */

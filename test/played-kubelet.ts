@@ -20,9 +20,12 @@ export class PlayedKubelet {
 
   async start(): Promise<void> {
     await this.#client.create({ apiVersion: 'v1', kind: 'Node', metadata: { name: NODE } });
-    void this.#client.follow<BoundPod>(resourceKinds.pod, (pod, type) => {
-      if (type !== 'DELETED') this.#see(pod);
-    }).catch(() => undefined);
+    const see = (line: string): void => {
+      const { type, object }: { type: string; object: BoundPod } = JSON.parse(line);
+      if (type !== 'DELETED') this.#see(object);
+    };
+    // It ends with the lab.
+    void this.#client.follow(resourceKinds.pod, see).catch(() => undefined);
   }
 
   /** Pods of this namespace from now on. */

@@ -241,6 +241,7 @@ test('says what it did in Events, once', async () => {
 const stories: readonly (readonly [string, MicroserviceSpec, MicroserviceSpec, ReadonlySet<string>])[] = [
   ['creation', { bundled: 'hello-http', paused: true }, { bundled: 'hello-http', replicas: 3 }, new Set()],
   ['two versions', { bundled: 'hello-http', paused: true }, { ...twoVersions, replicas: 2 }, new Set()],
+  ['autoscaling from the start', { bundled: 'hello-http', paused: true }, { bundled: 'hello-http', autoscaling: { minReplicas: 3, maxReplicas: 9 } }, new Set()],
   ['storage', { bundled: 'register', paused: true }, { bundled: 'register', storage: { mountPath: '/data', size: '1Gi' } }, new Set()],
   ['another image and fewer replicas', { image: 'registry.example.com/a:1', replicas: 4, ports: [{ name: 'http', port: 80 }] }, { image: 'registry.example.com/a:2', ports: [{ name: 'http', port: 80 }] }, new Set()],
   ['autoscaling switched on', { bundled: 'hello-http', replicas: 4 }, { bundled: 'hello-http', replicas: 4, autoscaling: { minReplicas: 2, maxReplicas: 9 } }, new Set()],

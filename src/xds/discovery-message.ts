@@ -1,4 +1,4 @@
-import { messageType } from './envoy-message.ts';
+import { asAny, messageType } from './envoy-message.ts';
 
 /** What is read of envoy.service.discovery.v3.DeltaDiscoveryRequest. */
 export interface DiscoveryRequest {
@@ -65,7 +65,7 @@ export interface ResponseEntry {
 
 /** A DeltaDiscoveryResponse with this one resource and nothing else: to concatenate serialised messages is to merge them, lists appended. */
 export function encodeResponseEntry({ name, version, typeUrl, message }: ResponseEntry): Uint8Array {
-  return responseType.encode({ resources: [{ name, version, resource: { typeUrl, value: message } }] }).finish();
+  return responseType.encode({ resources: [{ name, version, resource: asAny(typeUrl, message) }] }).finish();
 }
 
 export interface DiscoveryResponse {

@@ -20,6 +20,9 @@ export function encodeMessage(type: protobuf.Type, body: unknown, path: string):
   return type.encode(prepareMessage(type, body, path)).finish();
 }
 
+/** A google.protobuf.Any. protobufjs has its own definition of it, in which the field is not in camel case. */
+export const asAny = (typeUrl: string, value: Uint8Array): Plain => ({ type_url: typeUrl, value });
+
 function prepareMessage(type: protobuf.Type, value: unknown, path: string): Plain {
   const fields = asObject(value, `${path}: ${type.name}`);
   if (type.fullName === '.google.protobuf.Any') return packAny(fields, path);
@@ -50,7 +53,7 @@ function packAny(any: Plain, path: string): Plain {
   const name = typeUrl.slice(typeUrlPrefix.length);
   const type = root.lookup(name, protobuf.Type);
   if (!(type instanceof protobuf.Type)) throw new Error(`${path}.typeUrl: ${name} is not in the descriptor; add its .proto file to build/xds-descriptor.ts`);
-  return { typeUrl, value: encodeMessage(type, value ?? {}, `${path}.value`) };
+  return asAny(typeUrl, encodeMessage(type, value ?? {}, `${path}.value`));
 }
 
 function prepareField(field: protobuf.Field, value: unknown, path: string): unknown {
