@@ -1,8 +1,12 @@
-/** Makes the images of the Dockerfile without Docker: `out/images/<name>.tar`, in the format of `docker save`, from `out/bundle` and the Node of package-lock.json. */
+/**
+ * Makes the images of the Dockerfile without Docker: `out/images/<name>.tar`, in the format of `docker save`, from `out/bundle` and the Node of
+ * package-lock.json; and that of the fleet, `out/images/envoy.tar`, from the stock Envoy.
+ */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nonRoot } from '../lab/base-layer.ts';
+import { writeEnvoyImage } from '../lab/envoy-image.ts';
 import { writeImage, type Image, type ImageFile } from '../lab/image.ts';
 import { nodeLayer } from '../lab/node-image.ts';
 import { bundlePath, programNames, type ProgramName } from './bundle.ts';
@@ -37,4 +41,6 @@ if (import.meta.main) {
     writeImage(programImage(name, bundle, sharedLayer), imagePath(name));
     console.log(`out/images/${name}.tar`);
   }
+  await writeEnvoyImage(path.join(imageFolder, 'envoy.tar'));
+  console.log('out/images/envoy.tar');
 }

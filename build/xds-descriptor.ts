@@ -8,10 +8,11 @@ import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
 
 const repository = fileURLToPath(new URL('..', import.meta.url));
-const protoPackage = path.join(repository, 'node_modules/@grpc/grpc-js-xds/deps');
+const folderOf = (packageFile: string): string => path.dirname(fileURLToPath(packageFile));
+const protoPackage = path.join(folderOf(import.meta.resolve('@grpc/grpc-js-xds/package.json')), 'deps');
 const includeFolders = [
   ...['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((folder) => path.join(protoPackage, folder)),
-  path.join(repository, 'node_modules/protobufjs'), // google/protobuf/descriptor.proto
+  folderOf(import.meta.resolve('protobufjs/package.json')), // google/protobuf/descriptor.proto
 ];
 
 const rootFiles = [

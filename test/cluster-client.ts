@@ -46,8 +46,10 @@ export class ClusterClient {
     await this.#api.json({ method: 'PATCH', path: objectPath(kind, ref, subresource), body: patch });
   }
 
-  async remove(kind: ResourceKind, ref: ObjectRef, options: object = {}): Promise<void> {
-    await this.#api.json({ method: 'DELETE', path: objectPath(kind, ref), body: { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background', ...options } });
+  /** What it owns goes after it. */
+  async remove(kind: ResourceKind, ref: ObjectRef, { gracePeriodSeconds }: { readonly gracePeriodSeconds?: number } = {}): Promise<void> {
+    const grace = gracePeriodSeconds === undefined ? '' : `&gracePeriodSeconds=${gracePeriodSeconds}`;
+    await this.#api.json({ method: 'DELETE', path: `${objectPath(kind, ref)}?propagationPolicy=Background${grace}` });
   }
 
   async post(path: string, body: object): Promise<void> {

@@ -7,12 +7,15 @@ interface BoundPod extends Pod {
 }
 
 const NODE = 'played';
+/** Much less than the 50 s after which the controller-manager takes a node, and every pod on it, for lost. */
+const HEARTBEAT_MS = 5_000;
 
 /** Scheduler and kubelet of a node that is not there: in the served namespaces each pod becomes Ready at once, and ends when it is deleted. */
 export class PlayedKubelet {
   readonly #client: ClusterClient;
   readonly #served = new Set<string>();
   #pods = 0;
+  #heartbeat: NodeJS.Timeout | undefined;
 
   constructor(client: ClusterClient) {
     this.#client = client;
@@ -20,6 +23,8 @@ export class PlayedKubelet {
 
   async start(): Promise<void> {
     await this.#client.create({ apiVersion: 'v1', kind: 'Node', metadata: { name: NODE } });
+    await this.#beat();
+    this.#heartbeat = setInterval(() => void this.#beat().catch(() => undefined), HEARTBEAT_MS);
     const see = (line: string): void => {
       const { type, object }: { type: string; object: BoundPod } = JSON.parse(line);
       if (type !== 'DELETED') this.#see(object);
@@ -28,9 +33,19 @@ export class PlayedKubelet {
     void this.#client.follow(resourceKinds.pod, see).catch(() => undefined);
   }
 
+  stop(): void {
+    clearInterval(this.#heartbeat);
+  }
+
   /** Pods of this namespace from now on. */
   serve(namespace: string): void {
     this.#served.add(namespace);
+  }
+
+  #beat(): Promise<void> {
+    const now = new Date().toISOString();
+    const ready = { type: 'Ready', status: 'True', reason: 'Played', message: '', lastHeartbeatTime: now, lastTransitionTime: now };
+    return this.#client.patch(resourceKinds.node, { name: NODE }, { status: { conditions: [ready] } }, 'status');
   }
 
   #see(pod: BoundPod): void {
@@ -40,8 +55,8 @@ export class PlayedKubelet {
   }
 
   async #play(pod: BoundPod): Promise<void> {
-    const { namespace = '', name, uid, deletionTimestamp } = pod.metadata;
-    if (deletionTimestamp) return this.#client.remove(resourceKinds.pod, { namespace, name }, { gracePeriodSeconds: 0, preconditions: { uid } });
+    const { namespace = '', name, deletionTimestamp } = pod.metadata;
+    if (deletionTimestamp) return this.#client.remove(resourceKinds.pod, { namespace, name }, { gracePeriodSeconds: 0 });
     if (pod.spec.nodeName === undefined) {
       const binding = { apiVersion: 'v1', kind: 'Binding', metadata: { name }, target: { apiVersion: 'v1', kind: 'Node', name: NODE } };
       return this.#client.post(`/api/v1/namespaces/${namespace}/pods/${name}/binding`, binding);

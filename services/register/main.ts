@@ -1,5 +1,5 @@
 import { mkdtempSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { availableParallelism, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { runService, type ServiceContext } from '../run-service.ts';
 import { hashParallelism } from './password-hasher.ts';
@@ -20,7 +20,7 @@ await runService(
     name: 'register',
     defaultPort: 8080,
     create: (context) => {
-      const parallel = hashParallelism(process.constrainedMemory(), availableParallelism());
+      const parallel = hashParallelism({ memoryLimitBytes: process.constrainedMemory(), totalMemoryBytes: totalmem(), processors: availableParallelism() });
       const store = new UserStore(dataFolder(context.log));
       process.once('exit', () => store.close());
       return createRegister({ ...context, store, hashing: { parallel, maxWaiting: 16 } });

@@ -56,10 +56,13 @@ test.each([
   [512, 1, 1],
   [2048, 16, 3],
   [2 ** 44, 2, 2],
-])('%i MiB and %i processors hash %i at a time', (memoryMiB, processors, parallel) => {
-  expect(hashParallelism(memoryMiB * mebibyte, processors)).toBe(parallel);
+  [0, 2, 2],
+])('a limit of %i MiB and %i processors: %i at a time', (limitMiB, processors, parallel) => {
+  expect(hashParallelism({ memoryLimitBytes: limitMiB * mebibyte, totalMemoryBytes: 8192 * mebibyte, processors })).toBe(parallel);
 });
 
 test('too little memory is said before the first request, with what to do', () => {
-  expect(() => hashParallelism(128 * mebibyte, 2)).toThrow('a password hash takes 128 MiB: raise the memory limit from 128Mi to 224Mi or more');
+  expect(() => hashParallelism({ memoryLimitBytes: 128 * mebibyte, totalMemoryBytes: 8192 * mebibyte, processors: 2 })).toThrow(
+    'a password hash takes 128 MiB: raise the memory limit from 128Mi to 224Mi or more',
+  );
 });

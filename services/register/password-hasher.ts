@@ -73,12 +73,20 @@ export class PasswordHasher {
   }
 }
 
+export interface Machine {
+  /** The limit of the cgroup; 0 where it cannot be known (`process.constrainedMemory`), more than the machine has where there is none. */
+  readonly memoryLimitBytes: number;
+  readonly totalMemoryBytes: number;
+  readonly processors: number;
+}
+
 /** As many as memory and processors allow, and never all four threads of the pool. Throws where not even one fits. */
-export function hashParallelism(memoryLimitBytes: number, processors: number): number {
-  const fitting = Math.floor((memoryLimitBytes - processBytes) / hashBytes);
+export function hashParallelism({ memoryLimitBytes, totalMemoryBytes, processors }: Machine): number {
+  const memoryBytes = Math.min(memoryLimitBytes || Infinity, totalMemoryBytes);
+  const fitting = Math.floor((memoryBytes - processBytes) / hashBytes);
   if (fitting >= 1) return Math.min(fitting, processors, 3);
   const neededMiB = (processBytes + hashBytes) / mebibyte;
-  throw new Error(`a password hash takes 128 MiB: raise the memory limit from ${Math.floor(memoryLimitBytes / mebibyte)}Mi to ${neededMiB}Mi or more`);
+  throw new Error(`a password hash takes 128 MiB: raise the memory limit from ${Math.floor(memoryBytes / mebibyte)}Mi to ${neededMiB}Mi or more`);
 }
 
 function scryptPhc(password: string): Promise<string> {

@@ -125,7 +125,7 @@ export class ClusterPorts {
   }
 
   #cacheOf({ kind }: KubernetesObject): CacheView | undefined {
-    return this.#options.caches.informers.find((informer) => informer.kind.kind === kind) as CacheView | undefined;
+    return this.#options.caches.informers.find((informer) => informer.kind.kind === kind);
   }
 }
 

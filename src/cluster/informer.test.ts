@@ -45,9 +45,12 @@ const withInformer = async (more: Partial<InformerOptions<FakeObject>>, run: (in
   await new Promise((resolve) => {
     setImmediate(resolve);
   });
-  await run(informer, watch);
-  stop.abort();
-  await stopped;
+  try {
+    await run(informer, watch);
+  } finally {
+    stop.abort();
+    await stopped;
+  }
 };
 
 test('S1: the store changes before handlers, and one that throws does not disturb the others', async () => {

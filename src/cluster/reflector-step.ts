@@ -30,7 +30,7 @@ export function recovery(step: ReflectorStep, error: unknown, serverErrorsForMs:
   // Something was sent that we do not understand: nothing remembered is trusted.
   if (error instanceof ProtocolError || !(error instanceof ApiError)) return readAfresh;
   if (isTooLargeResourceVersion(error)) return readAfresh;
-  if (isExpired(error)) return step.do === 'watch' ? again : readAfresh;
+  if (isExpired(error)) return step.do === 'watch' ? relist : readAfresh;
   if (error.code === 429) return { ...again, atLeastMs: error.retryAfterMs };
   if (needsAPerson.has(error.code)) return { ...readAfresh, pace: 'slow' };
   if (error.code >= 500 && serverErrorsForMs < serverErrorPatienceMs) return { ...again, atLeastMs: error.retryAfterMs };

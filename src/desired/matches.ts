@@ -4,10 +4,12 @@ import type { Manifest } from './manifest.ts';
 import { ANNOTATION } from './names.ts';
 import { quantity } from './quantity.ts';
 
-/** The manifest with the hash of itself as an annotation. */
+/** The manifest with the hash of itself as an annotation; before it, where there is one, the owner's uid, which tells whose it was should the owner reference be lost. */
 export function stamped(manifest: Manifest): Manifest {
   const hash = createHash('sha256').update(JSON.stringify(manifest)).digest('hex').slice(0, 16);
-  return { ...manifest, metadata: { ...manifest.metadata, annotations: { ...manifest.metadata.annotations, [ANNOTATION.appliedHash]: hash } } };
+  const owner = manifest.metadata.ownerReferences?.[0];
+  const stamp = owner === undefined ? hash : `${owner.uid}/${hash}`;
+  return { ...manifest, metadata: { ...manifest.metadata, annotations: { ...manifest.metadata.annotations, [ANNOTATION.appliedHash]: stamp } } };
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What one pass has seen: a frozen snapshot. Planning code is handed data, so it cannot write. */
 import type { KubernetesObject } from '../api/kubernetes-object.ts';
 import type { Microservice } from '../api/microservice.ts';
+import { versionChildName } from './names.ts';
 
 export interface Observed {
   readonly microservice: Microservice;
@@ -88,8 +89,20 @@ export interface ContainerStatus {
   readonly lastState?: { readonly terminated?: Terminated };
 }
 
-interface Terminated {
+export interface Terminated {
   readonly exitCode: number;
   readonly reason?: string;
   readonly message?: string;
 }
+
+export const deploymentOf = (observed: Observed, version: string): Deployment | undefined =>
+  find<Deployment>(observed, 'Deployment', versionChildName(observed.microservice.metadata.name, version));
+
+export const autoscalerOf = (observed: Observed, version: string): HorizontalPodAutoscaler | undefined =>
+  find<HorizontalPodAutoscaler>(observed, 'HorizontalPodAutoscaler', versionChildName(observed.microservice.metadata.name, version));
+
+/** The Service that users call. */
+export const userServiceOf = (observed: Observed): Service | undefined => find<Service>(observed, 'Service', observed.microservice.metadata.name);
+
+const find = <T extends KubernetesObject>({ children }: Observed, kind: string, name: string): T | undefined =>
+  children.find((child): child is T => child.kind === kind && child.metadata.name === name);

@@ -15,6 +15,9 @@ test.each<[string, KubernetesObject, string]>([
   ['another Microservice', deployment(owner({ uid: 'x', name: 'other' })), 'stranger'],
   ['a Microservice of another group', deployment(owner({ uid: 'x', apiVersion: 'example.com/v1' })), 'stranger'],
   ['an owner that is no controller', deployment(owner({ controller: false })), 'stranger'],
+  ['nobody any more, but our stamp tells the uid', { ...deployment(), metadata: { name: 'hello--main', annotations: { 'microservice-operator.io/applied-hash': 'uid-of-hello/0123' } } }, 'ours'],
+  ['nobody, stamped for a namesake', { ...deployment(), metadata: { name: 'hello--main', annotations: { 'microservice-operator.io/applied-hash': 'uid-before/0123' } } }, 'stranger'],
+  ['another Microservice, whatever the stamp says', { ...deployment(owner({ uid: 'x', name: 'other' })), metadata: { name: 'hello--main', ownerReferences: [owner({ uid: 'x', name: 'other' })], annotations: { 'microservice-operator.io/applied-hash': 'uid-of-hello/0123' } } }, 'stranger'],
   ['nobody, whatever its labels say', { ...deployment(), metadata: { name: 'hello--main', labels: { 'app.kubernetes.io/managed-by': 'microservice-operator', 'microservice-operator.io/microservice': 'hello' } } }, 'stranger'],
 ])('%s: %#', (_what, object, expected) => {
   expect(ownership(object, hello)).toBe(expected);

@@ -1,6 +1,6 @@
 import type { KubernetesObject } from '../api/kubernetes-object.ts';
 import type { Microservice } from '../api/microservice.ts';
-import { claimName, FLEET, GROUP, LABEL, OPERATOR } from './names.ts';
+import { ANNOTATION, claimName, FLEET, GROUP, LABEL, OPERATOR } from './names.ts';
 
 export type Ownership =
   | 'ours'
@@ -8,23 +8,27 @@ export type Ownership =
   | 'predecessor'
   | 'stranger';
 
-/** Proof of ownership is the controller reference with the owner's uid. Labels can be typed by anybody. */
+/** Proof of ownership is the controller reference with the owner's uid, or, where it was taken away, our own record of that uid. Labels can be typed by anybody. */
 export function ownership(object: KubernetesObject, microservice: Microservice): Ownership {
   if (object.kind === 'PersistentVolumeClaim') return ownsClaim(object, microservice) ? 'ours' : 'stranger';
   const controller = object.metadata.ownerReferences?.find((reference) => reference.controller === true);
-  if (controller?.uid === microservice.metadata.uid) return 'ours';
+  if ((controller?.uid ?? recordedOwner(object)) === microservice.metadata.uid) return 'ours';
   const isPredecessor = controller?.kind === 'Microservice' && groupOf(controller.apiVersion) === GROUP && controller.name === microservice.metadata.name;
   return isPredecessor ? 'predecessor' : 'stranger';
 }
 
-/** A claim has no owner reference, since it outlives its Microservice, so its labels and its name have to do. */
-const ownsClaim = (claim: KubernetesObject, microservice: Microservice): boolean =>
-  claim.metadata.labels?.[LABEL.managedBy] === OPERATOR &&
-  claim.metadata.labels[LABEL.microservice] === microservice.metadata.name &&
-  claim.metadata.name === claimName(microservice.metadata.name);
+const stampOf = ({ metadata }: KubernetesObject): string | undefined => metadata.annotations?.[ANNOTATION.appliedHash];
 
+const recordedOwner = (object: KubernetesObject): string | undefined => stampOf(object)?.split('/')[0];
+
+/** A claim has no owner reference, since it outlives its Microservice, so its name has to do, with its labels or, where they were taken away, our stamp. */
+const ownsClaim = (claim: KubernetesObject, microservice: Microservice): boolean =>
+  claim.metadata.name === claimName(microservice.metadata.name) &&
+  (stampOf(claim) !== undefined || (claim.metadata.labels?.[LABEL.managedBy] === OPERATOR && claim.metadata.labels[LABEL.microservice] === microservice.metadata.name));
+
+/** As with a claim: nobody owns it. */
 export const isFleetObject = (object: KubernetesObject): boolean =>
-  object.metadata.name === FLEET && object.metadata.labels?.[LABEL.managedBy] === OPERATOR && object.metadata.labels[LABEL.component] === 'fleet';
+  object.metadata.name === FLEET && (stampOf(object) !== undefined || (object.metadata.labels?.[LABEL.managedBy] === OPERATOR && object.metadata.labels[LABEL.component] === 'fleet'));
 
 const groupOf = (apiVersion: string): string => apiVersion.split('/')[0] ?? '';
 

@@ -5,8 +5,8 @@ import { deployment } from './deployment.ts';
 import { horizontalPodAutoscaler } from './horizontal-pod-autoscaler.ts';
 import type { Manifest } from './manifest.ts';
 import { matches, stamped } from './matches.ts';
-import { ANNOTATION, FIELD_MANAGER, fleetLabels, LABEL, versionChildName } from './names.ts';
-import type { Deployment, Observed, Service } from './observed.ts';
+import { ANNOTATION, FIELD_MANAGER, fleetLabels, LABEL } from './names.ts';
+import { deploymentOf, userServiceOf, type Observed, type Service } from './observed.ts';
 import { ownership } from './ownership.ts';
 import { persistentVolumeClaim } from './persistent-volume-claim.ts';
 import { needsDisruptionBudget, podDisruptionBudget } from './pod-disruption-budget.ts';
@@ -78,7 +78,7 @@ function* manifests(observed: Observed, settings: Settings): Generator<Manifest>
 
 function* versionManifests(observed: Observed, version: Version, servicePorts: readonly Port[]): Generator<Manifest> {
   const { microservice } = observed;
-  const live = liveDeployment(observed, version);
+  const live = deploymentOf(observed, version.name);
   const running = live?.spec.template?.metadata?.annotations?.[ANNOTATION.configHash];
   const names = { all: configMapNames(microservice.spec, version), required: requiredConfigMapNames(microservice.spec, version) };
   const hash = configHash(names, observed.configMaps, running);
@@ -90,7 +90,7 @@ function* versionManifests(observed: Observed, version: Version, servicePorts: r
 
 function replicaApplications(observed: Observed, settings: Settings, byId: ReadonlyMap<string, KubernetesObject>): readonly Application[] {
   return versions(observed.microservice, settings).flatMap((version) => {
-    const live = liveDeployment(observed, version);
+    const live = deploymentOf(observed, version.name);
     const count = replicas(version, live);
     // The API server's default is one replica, so that number needs no owner.
     if (count === undefined || count === (live?.spec.replicas ?? 1)) return [];
@@ -99,11 +99,6 @@ function replicaApplications(observed: Observed, settings: Settings, byId: Reado
   });
 }
 
-const liveDeployment = (observed: Observed, version: Version): Deployment | undefined =>
-  observed.children.find((child) => child.kind === 'Deployment' && child.metadata.name === versionChildName(observed.microservice.metadata.name, version.name)) as
-    | Deployment
-    | undefined;
-
 /** The Service is pointed at the fleet only when every Ready proxy listens; one that points there already is repaired at once. */
 function waitsForProxies(observed: Observed): boolean {
   const { microservice, traffic } = observed;
@@ -111,7 +106,7 @@ function waitsForProxies(observed: Observed): boolean {
   if (provider(microservice.spec) !== 'Envoy' || servicePorts.length === 0) return false;
   const allocated = servicePorts.every((port) => traffic.listenerPorts.has(port.name));
   if (allocated && traffic.isListening) return false;
-  const live = observed.children.find((child) => child.kind === 'Service' && child.metadata.name === microservice.metadata.name) as Service | undefined;
+  const live = userServiceOf(observed);
   return !(allocated && live && pointsAtFleet(live, traffic.listenerPorts));
 }
 

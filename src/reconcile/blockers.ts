@@ -2,7 +2,7 @@
 import type { Blocker } from '../api/microservice.ts';
 import { requiredConfigMapNames } from '../desired/config-hash.ts';
 import { LABEL } from '../desired/names.ts';
-import type { ContainerStatus, Deployment, Observed, Pod } from '../desired/observed.ts';
+import type { ContainerStatus, Deployment, Observed, Pod, Terminated } from '../desired/observed.ts';
 import type { Version } from '../desired/version.ts';
 
 const MAX_BLOCKERS = 10;
@@ -106,12 +106,19 @@ function configFix(message: string): string {
   return 'Create what is missing, or remove the reference; the kubelet tries again by itself.';
 }
 
-function crashCause({ state, lastState, restartCount }: ContainerStatus): Cause | undefined {
-  const ended = state?.terminated ?? (restartCount > 0 && !state?.running ? lastState?.terminated : undefined);
-  if (!ended && state?.waiting?.reason !== 'CrashLoopBackOff') return undefined;
-  if (ended?.reason === 'OOMKilled') return { reason: 'OutOfMemory', message: `The container was killed for using more memory than its limit (${restartCount} restarts). Raise resources.limits.memory.` };
-  const said = ended?.message ? `: ${ended.message.trim()}` : '';
-  return { reason: 'CrashLoop', message: `The container ends with exit code ${ended?.exitCode ?? '?'}${said} (${restartCount} restarts). See kubectl logs --previous; the kubelet restarts it with a growing delay.` };
+function crashCause(status: ContainerStatus): Cause | undefined {
+  const ended = lastEnd(status);
+  const restarts = `${status.restartCount} restarts`;
+  if (!ended) return status.state?.waiting?.reason === 'CrashLoopBackOff' ? { reason: 'CrashLoop', message: `The container does not stay up (${restarts}). See kubectl logs --previous.` } : undefined;
+  if (ended.reason === 'OOMKilled') return { reason: 'OutOfMemory', message: `The container was killed for using more memory than its limit (${restarts}). Raise resources.limits.memory.` };
+  const said = ended.message ? `: ${ended.message.trim()}` : '';
+  return { reason: 'CrashLoop', message: `The container ends with exit code ${ended.exitCode}${said} (${restarts}). See kubectl logs --previous; the kubelet restarts it with a growing delay.` };
+}
+
+/** How it ended, unless it is running again. */
+function lastEnd({ state, lastState, restartCount }: ContainerStatus): Terminated | undefined {
+  if (state?.terminated) return state.terminated;
+  return restartCount > 0 && !state?.running ? lastState?.terminated : undefined;
 }
 
 function startCause(pod: Pod, nowMs: number): Cause | undefined {

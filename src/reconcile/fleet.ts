@@ -35,6 +35,8 @@ export interface FleetPorts {
 /** Longer than the drain of the last Service that pointed here. */
 const IDLE_MS = 30_000;
 const STALE_RETRY_MS = 200;
+/** A stranger's object that goes sends no event. */
+const STRANGER_RETRY_MS = 10_000;
 const MAX_WAIT_MS = 24 * 3600 * 1000;
 
 export async function reconcileFleet(namespace: string, ports: FleetPorts, settings: Settings): Promise<Outcome> {
@@ -51,15 +53,17 @@ async function keep({ namespace, children, serviceCount }: FleetObserved, ports:
     const found = live.get(manifest.kind);
     return !found || !matches(manifest, found);
   });
-  const strangers = await Promise.all(due.filter((manifest) => !live.has(manifest.kind)).map((manifest) => ports.get(manifest)));
-  const stranger = strangers.find((object) => object !== undefined && !isFleetObject(object));
+  // Where labels were edited away, the caches do not hold what is there.
+  const found = (await Promise.all(due.filter((manifest) => !live.has(manifest.kind)).map((manifest) => ports.get(manifest)))).filter((object) => object !== undefined);
+  const stranger = found.find((object) => !isFleetObject(object));
   if (stranger) {
     ports.event(stranger, { type: 'Warning', reason: 'NameConflict', action: 'Apply', message: `${stranger.kind} ${stranger.metadata.name} is needed by the Envoy fleet of this namespace but is not ours: rename or delete it` });
-    return { kind: 'stalled', reason: 'NameConflict' };
+    return { kind: 'waiting', afterMs: STRANGER_RETRY_MS };
   }
   // The certificate first: a pod without its Secret waits for a minute before the kubelet tries again.
   const { dueInMs } = await ports.ensureCertificate(namespace);
-  for (const manifest of due) await ports.apply(manifest, { fieldManager: FIELD_MANAGER.main, force: live.has(manifest.kind) });
+  const ours = new Set([...children, ...found].map((object) => object.kind));
+  for (const manifest of due) await ports.apply(manifest, { fieldManager: FIELD_MANAGER.main, force: ours.has(manifest.kind) });
   return { kind: 'waiting', afterMs: Math.min(dueInMs, MAX_WAIT_MS) };
 }
 

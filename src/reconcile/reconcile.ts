@@ -6,6 +6,7 @@ import { type Application, id, plan, type Plan } from '../desired/plan.ts';
 import type { Settings } from '../desired/settings.ts';
 import { versions } from '../desired/version.ts';
 import { type Outcome, settled } from '../engine/outcome.ts';
+import { announcements } from './announcements.ts';
 import { blockers, patienceEndsInMs } from './blockers.ts';
 import type { Problem, ReconcilePorts } from './ports.ts';
 import { isSameStatus, status } from './status.ts';
@@ -37,7 +38,7 @@ const nothing: Plan = { apply: [], remove: [], conflicts: [], waitsFor: [] };
  */
 async function lookedUp(thought: Plan, observed: Observed, ports: ReconcilePorts, settings: Settings): Promise<{ readonly plan: Plan; readonly problem?: Problem }> {
   const { microservice, children } = observed;
-  const looked = await Promise.all(thought.apply.map(({ manifest, live }) => live ?? ports.get(manifest)));
+  const looked = await Promise.all(thought.apply.map(async ({ manifest, live }) => live ?? ports.get(manifest)));
   const found = looked.filter((live) => live !== undefined);
   const stranger = [...thought.conflicts, ...found].find((live) => ownership(live, microservice) === 'stranger');
   if (stranger) return { plan: thought, problem: nameConflict(stranger) };
@@ -101,25 +102,10 @@ async function report(observed: Observed, thought: Plan, problem: Problem | unde
   const next = status({ observed, versions: wanted, blockers: found, waitsFor: thought.waitsFor.map((wait) => wait.what), problem, nowMs });
   if (!isSameStatus(microservice.status, next)) {
     await ports.writeStatus(microservice, next);
-    announce(observed, next, ports);
+    for (const event of announcements(microservice.status, next)) ports.event(microservice, event);
   }
   if (problem) return problem.reason === 'Invalid' ? { kind: 'stalled', reason: problem.reason } : { kind: 'waiting', afterMs: PROBLEM_RETRY_MS };
   const mustLook = thought.waitsFor.some((wait) => !wait.sendsEvent);
   const afterMs = Math.min(patienceEndsInMs(observed.pods, nowMs) ?? Number.POSITIVE_INFINITY, mustLook ? DRAIN_RETRY_MS : Number.POSITIVE_INFINITY);
   return Number.isFinite(afterMs) ? { kind: 'waiting', afterMs } : settled;
-}
-
-/** An Event for each change of Ready and for each new blocker. */
-function announce({ microservice }: Observed, next: ReturnType<typeof status>, ports: ReconcilePorts): void {
-  const ready = next.conditions?.find((condition) => condition.type === 'Ready');
-  const before = microservice.status?.conditions?.find((condition) => condition.type === 'Ready');
-  if (ready && ready.status === 'True' && before?.status !== 'True') ports.event(microservice, { type: 'Normal', reason: 'Ready', action: 'Report', message: ready.message });
-  const known = new Set((microservice.status?.blockers ?? []).map((blocker) => `${blocker.reason}/${blocker.version}`));
-  for (const blocker of next.blockers ?? []) {
-    if (!known.has(`${blocker.reason}/${blocker.version}`)) ports.event(microservice, { type: 'Warning', reason: blocker.reason, action: 'Report', message: `${blocker.object}: ${blocker.message}` });
-  }
-  const problem = next.conditions?.find((condition) => condition.type === 'Stalled');
-  if (problem && !microservice.status?.conditions?.some((condition) => condition.type === 'Stalled')) {
-    ports.event(microservice, { type: 'Warning', reason: problem.reason, action: 'Report', message: problem.message });
-  }
 }

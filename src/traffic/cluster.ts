@@ -9,6 +9,9 @@ const UPSTREAM_IDLE_TIMEOUT = { seconds: 4 };
 /** Envoy's default of 1024 would turn a busy hour into 503s. */
 const CONNECTION_LIMIT = 65_536;
 
+/** Without a timeout: a proxy must not become Ready, or take a cluster into use, before it knows the endpoints. */
+const overAds = { ads: {}, resourceApiVersion: 'V3', initialFetchTimeout: { seconds: 0 } };
+
 export const clusterName = (microservice: string, version: string, port: string): string => `${microservice}/${version}/${port}`;
 
 /** All versions behind one TCP port: weights are in the endpoints, since weighted clusters in a listener would drain its connections. */
@@ -20,7 +23,7 @@ export const cluster = (name: string, protocol: Protocol): Resource => ({
   body: {
     name,
     type: 'EDS',
-    edsClusterConfig: { edsConfig: { ads: {}, resourceApiVersion: 'V3' } },
+    edsClusterConfig: { edsConfig: overAds },
     connectTimeout: CONNECT_TIMEOUT,
     lbPolicy: 'ROUND_ROBIN',
     commonLbConfig: {

@@ -39,12 +39,15 @@ type Conditions = NonNullable<EndpointSlice['endpoints']>[number]['conditions'];
 
 /** While an endpoint moves from one slice to another it is in both: ready wins. */
 function addEndpoint(found: Map<string, Endpoint>, at: Pick<Endpoint, 'address' | 'port'>, conditions: Conditions): void {
-  const isReady = conditions?.ready !== false;
-  const isServing = conditions?.serving ?? isReady;
-  if (at.address === '' || (!isReady && !isServing)) return;
-  if (!isReady && conditions?.terminating !== true) return;
+  const health = healthOf(conditions);
   const key = `${at.address}:${at.port}`;
-  if (isReady || !found.has(key)) found.set(key, { ...at, health: isReady ? 'HEALTHY' : 'DRAINING' });
+  if (at.address !== '' && health !== undefined && (health === 'HEALTHY' || !found.has(key))) found.set(key, { ...at, health });
+}
+
+/** Undefined: leave it out. Unknown readiness counts as ready, as the API says. */
+function healthOf({ ready = true, serving = ready, terminating = false }: NonNullable<Conditions> = {}): Endpoint['health'] | undefined {
+  if (ready) return 'HEALTHY';
+  return serving && terminating ? 'DRAINING' : undefined;
 }
 
 export const hasReadyEndpoint = (slices: readonly EndpointSlice[]): boolean =>

@@ -14,7 +14,7 @@ export function httpListener(name: string, port: number, protocol: Exclude<Proto
     typedConfig: any(CONNECTION_MANAGER, {
       statPrefix: name,
       codecType: 'AUTO',
-      rds: { routeConfigName: name, configSource: { ads: {}, resourceApiVersion: 'V3' } },
+      rds: { routeConfigName: name, configSource: { ads: {}, resourceApiVersion: 'V3', initialFetchTimeout: { seconds: 0 } } },
       httpFilters: [{ name: 'envoy.filters.http.router', typedConfig: any(ROUTER, {}) }],
       // The peer is the real one: nothing stands in front that could vouch for another X-Forwarded-For.
       useRemoteAddress: { value: true },

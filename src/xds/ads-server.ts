@@ -1,5 +1,5 @@
 import { Server, status, type ServerDuplexStream, type ServiceDefinition } from '@grpc/grpc-js';
-import type { Resource, ResourceType } from '../traffic/resource.ts';
+import type { Resource } from '../traffic/resource.ts';
 import { AdsConnection, type AdsCall } from './ads-connection.ts';
 import type { AdsEvent } from './ads-event.ts';
 import type { Clock } from './clock.ts';
@@ -113,7 +113,7 @@ export class AdsServer {
    * The connected proxies that hold a resource, wanted or not. A version may be deleted when every Ready fleet pod is among `proxies` and nobody
    * holds its cluster. A proxy that has not yet said what it holds counts as a holder.
    */
-  holders(namespace: string, type: ResourceType, name: string): readonly Holder[] {
+  holders(namespace: string, type: 'Cluster' | 'Listener', name: string): readonly Holder[] {
     return holdersOf(type, name, this.#fleets.get(namespace)?.proxies ?? []);
   }
 

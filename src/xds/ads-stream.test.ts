@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { Resource, ResourceType } from '../traffic/resource.ts';
 import { AdsStream } from './ads-stream.ts';
 import { encodeResource } from './encode.ts';

@@ -110,8 +110,10 @@ export class AdsStream {
   }
 
   #routesTo(): (cluster: string) => boolean {
+    // It has not yet said what it listens on.
+    if (!this.subscription('Listener').opened) return () => true;
     const lists = (['Listener', 'RouteConfiguration'] as const).flatMap((type) => [...this.subscription(type).clusterLists()]);
-    if (lists.includes(undefined)) return () => true;
+    if (lists.includes(undefined)) return () => true; // a version that this process has not seen
     const names = new Set(lists.flatMap((list) => list ?? []));
     return (cluster) => names.has(cluster);
   }

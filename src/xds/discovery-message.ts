@@ -65,7 +65,8 @@ export interface ResponseEntry {
 
 /** A DeltaDiscoveryResponse with this one resource and nothing else: to concatenate serialised messages is to merge them, lists appended. */
 export function encodeResponseEntry({ name, version, typeUrl, message }: ResponseEntry): Uint8Array {
-  return responseType.encode({ resources: [{ name, version, resource: asAny(typeUrl, message) }] }).finish();
+  const bytes = responseType.encode({ resources: [{ name, version, resource: asAny(typeUrl, message) }] }).finish();
+  return new Uint8Array(bytes); // a copy: the writer's bytes keep the pool alive that they were cut from
 }
 
 export interface DiscoveryResponse {

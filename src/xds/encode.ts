@@ -18,6 +18,8 @@ export interface EncodedResource {
   readonly endpointsName?: string;
 }
 
+const noClusters: readonly string[] = [];
+
 /**
  * Throws an Error that names the path, such as `Cluster a.edsClusterConfig.foo: EdsClusterConfig has no such field`.
  * `givenVersion` takes the place of the hash.
@@ -27,14 +29,14 @@ export function encodeResource(resource: Resource, givenVersion?: string): Encod
   const typeUrl = typeUrlOf(type);
   requireName(resource);
   const message = encodeMessage(messageType(typeUrl.slice(typeUrlPrefix.length)), body, `${type} ${name}`);
-  const version = givenVersion ?? createHash('sha256').update(message).digest('hex').slice(0, 16);
+  const version = givenVersion ?? createHash('sha256').update(message).digest().toString('hex', 0, 8);
   const endpointsName = endpointsNameOf(resource);
   return {
     type,
     name,
     version,
     entry: encodeResponseEntry({ name, version, typeUrl, message }),
-    clusters: resource.clusters ?? [],
+    clusters: resource.clusters ?? noClusters,
     ...(endpointsName === undefined ? {} : { endpointsName }),
   };
 }

@@ -33,6 +33,9 @@ export interface OwnedResources {
   readonly setAtMs: number;
 }
 
+/** Shared by all that send nowhere: a Map of their own for thousands of clusters would outweigh their bytes. */
+const noSerials: ReadonlyMap<string, ClusterSerials> = new Map();
+
 const nothingOwned: OwnedResources = { resources: [], proving: [], hash: '', setAtMs: 0 };
 
 /** The desired resources of one fleet, that is, of one namespace. Each owner sets its own; names are unique per type over all owners. */
@@ -91,6 +94,7 @@ export class FleetResources {
   }
 
   #serialsOf(clusters: readonly string[]): ReadonlyMap<string, ClusterSerials> {
+    if (clusters.length === 0) return noSerials;
     const serials = new Map<string, ClusterSerials>();
     for (const name of clusters) {
       const cluster = this.get('Cluster', name);

@@ -12,7 +12,7 @@ export interface Receipt {
   readonly proxies: readonly ProxyReceipt[];
 }
 
-export interface ProxyReceipt {
+interface ProxyReceipt {
   readonly nodeId: string;
   readonly connectedAtMs: number;
   /** Its listeners are being taken away: it will not acknowledge any more and need not. */
@@ -25,7 +25,7 @@ export interface ProxyReceipt {
   readonly rejections: readonly Rejection[];
 }
 
-export interface Rejection {
+interface Rejection {
   readonly type: ResourceType;
   readonly name: string;
   readonly message: string;
@@ -76,7 +76,7 @@ function rejectionOf(stream: AdsStream, { type, name, version }: DesiredResource
 }
 
 /** The connected proxies that hold the resource, or may: one that has not yet said what it holds counts. */
-export function holdersOf(type: ResourceType, name: string, proxies: readonly ConnectedProxy[]): readonly Holder[] {
+export function holdersOf(type: 'Cluster' | 'Listener', name: string, proxies: readonly ConnectedProxy[]): readonly Holder[] {
   return proxies
     .filter(({ stream }) => !stream.subscription(type).opened || stream.subscription(type).mayHold(name))
     .map(({ nodeId, stream }) => ({ nodeId, mayRoute: type === 'Cluster' && stream.mayRouteTo(name) }));

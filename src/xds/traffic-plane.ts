@@ -48,6 +48,7 @@ const DRAIN_MARGIN_MS = 5_000;
 interface State {
   readonly ports: ReadonlyMap<string, number>;
   readonly weights: ReadonlyMap<string, number>;
+  /** What the previous leader may have told the proxies already, so that no delay of it is ours to report. */
   readonly isFromStart: boolean;
   /** The newest configuration that every Ready proxy has acknowledged. Latched, so that proxies that come and go rewrite no status. */
   readonly acknowledged?: { readonly hash: string; readonly atMs: number; readonly delayMs: number | undefined; readonly ports: string };
@@ -63,6 +64,7 @@ export class TrafficPlane {
   readonly #resting = new Map<string, Map<number, number>>();
   readonly #leavingSinceMs = new Map<string, number>();
   #startedMs: number | undefined;
+  #isStarting = false;
 
   constructor(options: TrafficPlaneOptions) {
     this.#options = options;
@@ -71,8 +73,10 @@ export class TrafficPlane {
   /** Computes everything once. Afterwards the ADS server may answer. */
   start(): void {
     this.#startedMs = this.#options.nowMs();
+    this.#isStarting = true;
     for (const service of this.#options.caches.services()) this.#notePorts(service);
     for (const { metadata } of this.#options.caches.microservices()) this.update(metadata.namespace ?? '', metadata.name);
+    this.#isStarting = false;
   }
 
   /** Something that the configuration of this Microservice depends on has changed. */
@@ -160,15 +164,11 @@ export class TrafficPlane {
     const assigned = this.#assignPorts(microservice);
     const servicePorts = ports(microservice.spec).map((port) => ({ name: port.name, protocol: port.protocol, listenerPort: assigned.get(port.name) ?? 0 }));
     const traffic = microserviceTraffic({ name, ports: servicePorts, versions: this.#trafficVersions(microservice) });
-    const isFromStart = before === undefined ? this.#isStarting() : before.isFromStart && isEqual(before.weights, traffic.weights);
+    const isFromStart = before === undefined ? this.#isStarting : before.isFromStart && isEqual(before.weights, traffic.weights);
     this.#states.set(key, { ...before, ports: assigned, weights: traffic.weights, isFromStart });
     server.set(namespace, name, traffic.resources);
     this.#latch(namespace, name);
     this.#options.onChange(namespace, name);
-  }
-
-  #isStarting(): boolean {
-    return this.#startedMs !== undefined && this.#options.nowMs() - this.#startedMs < 1;
   }
 
   /** A Service that still points at the fleet needs its listeners, whatever the spec says by now. */

@@ -32,7 +32,8 @@ export function helloGrpcClient(port: number, connections = 2): HelloClient {
   return {
     request: () =>
       new Promise((resolve, reject) => {
-        const client = clients[next++ % connections] as Client;
+        const client = clients[next++ % connections];
+        if (!client) return;
         let message: unknown;
         const call = client.makeUnaryRequest(method.path, method.requestSerialize, method.responseDeserialize, { name: 'world' }, { deadline: Date.now() + 10_000 }, (error: ServiceError | null, reply) => {
           if (error) reject(error);

@@ -36,6 +36,8 @@ export async function hpaUp(cluster: NodeCluster): Promise<Figures> {
   await untilReady(cluster, NAME);
   const live = await cluster.client.get<Deployment>(resourceKinds.deployment, { namespace: NAMESPACE, name: `${NAME}--main` });
   const byOperator = entries(cluster.lab.auditLogPath ?? '').filter(({ requestURI }) => requestURI.includes(`deployments/${NAME}--main`) && requestURI.includes('fieldManager=microservice-operator-replicas'));
+  // Its way down takes minutes and would be no steady state.
+  await cluster.lab.kubectl(['delete', 'microservice', NAME, `--namespace=${NAMESPACE}`]);
   return { hpa_up_s: Math.round(raisedMs / 100) / 10, replicas_lowered_by_operator: byOperator.length + ((live?.spec.replicas ?? 0) < 2 ? 1 : 0) };
 }
 

@@ -154,16 +154,18 @@ function count(writes: readonly Parameters<typeof written>[0][]): number {
 }
 
 /** No write for 5 s. */
-const settled = (auditLogPath: string): Promise<void> =>
-  until('the operator has nothing left to write', 60_000, () => {
+function settled(auditLogPath: string): Promise<void> {
+  return until('the operator has nothing left to write', 60_000, () => {
     if (operatorWrites(auditLogPath, Date.now() - 5_000).length > 0) throw new Error('still writing');
   });
+}
 
 /** The measured time itself, not a wait for something to happen. */
-const elapsed = (sinceMs: number, ms: number): Promise<void> =>
-  until(`${ms} ms are over`, ms + 5_000, () => {
+function elapsed(sinceMs: number, ms: number): Promise<void> {
+  return until(`${ms} ms are over`, ms + 5_000, () => {
     if (Date.now() - sinceMs < ms) throw new Error('not yet');
   });
+}
 
 async function uninstall({ client }: NodeCluster): Promise<void> {
   await lab.kubectl(['delete', 'microservices', '--all', '--all-namespaces', '--wait']);

@@ -16,12 +16,14 @@ interface Child {
 
 const CHILDREN: readonly Child[] = [
   { kind: resourceKinds.deployment, name: `${NAME}--main`, edit: { spec: { revisionHistoryLimit: 9 } }, isRepaired: ({ spec }) => spec?.['revisionHistoryLimit'] === 3 },
-  { kind: resourceKinds.service, name: `${NAME}--main`, edit: { spec: { selector: { stray: 'yes', 'microservice-operator.io/version': 'other' } } }, isRepaired: ({ spec }) => (spec?.['selector'] as Record<string, string>)['microservice-operator.io/version'] === 'main' },
-  { kind: resourceKinds.service, name: NAME, edit: { spec: { selector: { 'microservice-operator.io/component': 'other' } } }, isRepaired: ({ spec }) => (spec?.['selector'] as Record<string, string>)['microservice-operator.io/component'] === 'fleet' },
+  { kind: resourceKinds.service, name: `${NAME}--main`, edit: { spec: { selector: { stray: 'yes', 'microservice-operator.io/version': 'other' } } }, isRepaired: ({ spec }) => selected(spec, 'microservice-operator.io/version') === 'main' },
+  { kind: resourceKinds.service, name: NAME, edit: { spec: { selector: { 'microservice-operator.io/component': 'other' } } }, isRepaired: ({ spec }) => selected(spec, 'microservice-operator.io/component') === 'fleet' },
   { kind: resourceKinds.horizontalPodAutoscaler, name: `${NAME}--main`, edit: { spec: { maxReplicas: 9 } }, isRepaired: ({ spec }) => spec?.['maxReplicas'] === 3 },
   { kind: resourceKinds.podDisruptionBudget, name: `${NAME}--main`, edit: { spec: { maxUnavailable: 2 } }, isRepaired: ({ spec }) => spec?.['maxUnavailable'] === 1 },
   { kind: resourceKinds.serviceAccount, name: NAME, edit: { automountServiceAccountToken: true }, isRepaired: (live) => live.automountServiceAccountToken === false },
 ];
+
+const selected = (spec: Record<string, unknown> | undefined, key: string): unknown => (spec?.['selector'] as Record<string, unknown> | undefined)?.[key];
 
 /** The slowest repair over: each child deleted, each child edited. */
 export async function repairs(cluster: NodeCluster): Promise<Figures> {
