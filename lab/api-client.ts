@@ -10,13 +10,13 @@ export interface ApiAccess {
   readonly token: string;
 }
 
-export interface ApiCall {
+interface ApiCall {
   readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly body?: unknown;
 }
 
-export interface ApiAnswer {
+interface ApiAnswer {
   readonly status: number;
   readonly body: string;
 }

@@ -24,8 +24,13 @@ export function createCgroup(folder: LabFolder): Cgroup {
   const paths = hierarchies().map((hierarchy) => join(hierarchy, name));
   const watcher = spawn('/bin/sh', ['-c', removal, 'lab-cgroups', ...paths], { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
   const ended = once(watcher, 'exit');
-  enableControllers();
-  for (const path of paths) mkdirSync(path, { recursive: true });
+  try {
+    enableControllers();
+    for (const path of paths) mkdirSync(path, { recursive: true });
+  } catch (error) {
+    watcher.stdin.end();
+    throw new Error(`cgroups cannot be created in ${root} (${String(error)}). In a container: start it with --privileged --cgroupns=host`, { cause: error });
+  }
   return {
     path: `/${name}`,
     async remove() {

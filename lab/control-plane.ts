@@ -30,10 +30,10 @@ export interface ControlPlane {
   componentKubeconfig(component: Component): string;
 }
 
-export const serviceCidr = '10.96.0.0/16';
+const serviceCidr = '10.96.0.0/16';
 const kubernetesServiceAddress = '10.96.0.1';
 
-export type Component = 'kube-controller-manager' | 'kube-scheduler' | 'kube-proxy' | 'kubelet' | 'metrics-server' | 'coredns';
+type Component = 'kube-controller-manager' | 'kube-scheduler' | 'kube-proxy' | 'kubelet' | 'metrics-server' | 'coredns';
 type Identity = Component | 'lab' | 'admin';
 
 /**

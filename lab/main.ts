@@ -11,7 +11,7 @@ import { supervise } from './supervisor.ts';
 import type { SupervisorMessage } from './supervisor.ts';
 import { waitUntil } from './wait-until.ts';
 
-const usage = `lab: a real Kubernetes on this machine
+const usage = `lab: a real Kubernetes on this machine ("lab" stands for: node lab/main.ts)
 
   lab build [--install]                     build what the lab runs; --install: also apt-get what is missing
   lab up [--profile node|api] [--audit]     start it (default: node, which needs root); it stays until "down"
@@ -21,17 +21,7 @@ const usage = `lab: a real Kubernetes on this machine
 
 --name NAME (default: default) tells labs apart; a lab's state and logs are in out/lab/NAME.`;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    name: { type: 'string', default: 'default' },
-    profile: { type: 'string', default: 'node' },
-    audit: { type: 'boolean', default: false },
-    install: { type: 'boolean', default: false },
-    port: { type: 'string', default: '0' },
-    help: { type: 'boolean', default: false },
-  },
-});
+const { values, positionals } = readArguments();
 const [command = 'help', argument = ''] = positionals;
 const stateDir = join(labsFolder, values.name);
 
@@ -61,6 +51,26 @@ try {
   process.exitCode = 1;
 }
 
+// The compiler infers the type of the values from the options.
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        name: { type: 'string', default: 'default' },
+        profile: { type: 'string', default: 'node' },
+        audit: { type: 'boolean', default: false },
+        install: { type: 'boolean', default: false },
+        port: { type: 'string', default: '0' },
+        help: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
+    return process.exit(1);
+  }
+}
+
 async function up(): Promise<void> {
   const wanted = profile();
   const running = await askSupervisor(stateDir, { kind: 'status' });
@@ -79,8 +89,9 @@ async function startSupervisor(wanted: Profile): Promise<void> {
     child.once('message', resolveMessage);
     child.once('exit', (code, signal) => resolveMessage({ kind: 'failed', message: `the supervisor ended: ${signal ?? `exit code ${code}`}` }));
   });
-  if (message.kind === 'failed') throw new Error(message.message);
+  if (child.connected) child.disconnect();
   child.unref();
+  if (message.kind === 'failed') throw new Error(message.message);
   console.error(`lab ${values.name} (profile ${wanted}) is up after ${((performance.now() - start) / 1000).toFixed(1)} s`);
 }
 
@@ -92,8 +103,8 @@ async function down(): Promise<void> {
 }
 
 async function status(): Promise<void> {
-  const { state, profile: running } = await ask({ kind: 'status' });
-  console.log(`lab ${values.name}: ${state}, profile ${running}, logs in ${openLabFolder(stateDir).file('logs')}`);
+  const { state, profile: running, pid } = await ask({ kind: 'status' });
+  console.log(`lab ${values.name}: ${state}, profile ${running}, supervisor ${pid}, logs in ${openLabFolder(stateDir).file('logs')}`);
 }
 
 async function publish(): Promise<void> {

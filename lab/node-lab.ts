@@ -32,7 +32,7 @@ export async function startNodeLab(folder: LabFolder, auditLog: boolean): Promis
   } catch (error) {
     apiSocket.close();
     await stop();
-    throw new Error(`the lab did not start; logs are in ${folder.file('logs')}. ${String(error)}\n${logTail(folder.log('lab'))}`, { cause: error });
+    throw new Error(`the lab did not start: ${error instanceof Error ? error.message : String(error)}\n${folder.log('lab')} ends with:\n${logTail(folder.log('lab'))}`, { cause: error });
   }
   return {
     server,

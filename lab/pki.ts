@@ -4,13 +4,13 @@ import { isIPv4 } from 'node:net';
 import { bitString, boolean, element, integer, objectIdentifier, octetString, sequence, set, tagged, utcTime, utf8String } from './der.ts';
 
 /** A key and its certificate, both PEM; the key is PKCS#8, ECDSA P-256. */
-export interface KeyPair {
+interface KeyPair {
   readonly certificatePem: string;
   readonly keyPem: string;
 }
 
 /** The subject of a certificate and the DNS names and IPv4 addresses that it serves. Every certificate is good for servers and clients. */
-export interface Subject {
+interface Subject {
   readonly commonName: string;
   readonly organization?: string;
   readonly hosts?: readonly string[];

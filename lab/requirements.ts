@@ -54,8 +54,14 @@ function missingBinaries(profile: Profile): string[] {
 
 function missingOnMachine(): string[] {
   const problems: string[] = [];
-  if (process.geteuid?.() !== 0) problems.push('it needs root, for namespaces, mounts and cgroups. Run it as root, or use profile api');
+  if (!mayAdminister()) problems.push('it needs root with CAP_SYS_ADMIN and CAP_NET_ADMIN, for namespaces, mounts and cgroups. Run it as root (a container: --privileged), or use profile api');
   if (!existsSync('/sys/fs/cgroup/cgroup.controllers') && !existsSync('/sys/fs/cgroup/memory')) problems.push('no cgroups at /sys/fs/cgroup. In a container: start it with --privileged --cgroupns=host');
   if (!readFileSync('/proc/filesystems', 'utf8').includes('overlay')) problems.push('the kernel has no overlay file system. Run: modprobe overlay');
   return problems;
+}
+
+function mayAdminister(): boolean {
+  const effective = BigInt(`0x${/^CapEff:\s*(?<mask>\w+)$/mu.exec(readFileSync('/proc/self/status', 'utf8'))?.groups?.['mask'] ?? '0'}`);
+  const [netAdmin, sysAdmin] = [1n << 12n, 1n << 21n];
+  return process.geteuid?.() === 0 && (effective & netAdmin) !== 0n && (effective & sysAdmin) !== 0n;
 }

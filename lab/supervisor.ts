@@ -41,9 +41,9 @@ async function act(lab: Lab, wanted: Exclude<ControlRequest, { kind: 'status' }>
   return {};
 }
 
-// The starter may be gone by now, and is not waited for.
+// The starter may be gone by now; it ends the channel when it has heard.
 function tell(message: SupervisorMessage): void {
-  if (process.connected) process.send?.(message, () => process.disconnect());
+  if (process.connected) process.send?.(message);
 }
 
 /** Images and volumes are large; the logs are what somebody may still want to read. */

@@ -19,6 +19,8 @@ export interface Config {
   readonly xdsPort: number;
   readonly metricsPort: number;
   readonly probePort: number;
+  /** Undefined: the service account of the pod. */
+  readonly kubeconfigPath: string | undefined;
   /** Only look whether Microservices exist, and fail if so: what `helm uninstall` asks first. */
   readonly checkUninstall: boolean;
 }
@@ -58,6 +60,7 @@ export function config(args: readonly string[], environment: Readonly<Record<str
     xdsPort: integer('xds-port', values['xds-port'], PORT_RANGE),
     metricsPort: integer('metrics-port', values['metrics-port'], PORT_RANGE),
     probePort: integer('probe-port', values['probe-port'], PORT_RANGE),
+    kubeconfigPath: environment['KUBECONFIG'],
     checkUninstall: values['check-uninstall'],
   };
 }

@@ -15,8 +15,18 @@ async function main(): Promise<number> {
   const settings = readConfig();
   if (!settings) return 2;
   const log = logger(settings.logLevel);
-  const credentials = kubeConfig({ path: process.env['KUBECONFIG'] });
-  if (settings.checkUninstall) return checkUninstall(new Transport({ credentials, version: VERSION }));
+  try {
+    const credentials = kubeConfig({ path: settings.kubeconfigPath });
+    if (settings.checkUninstall) return await checkUninstall(new Transport({ credentials, version: VERSION }));
+    await run(new Operator({ config: settings, credentials, logger: log, version: VERSION }), settings, stopSignal(log));
+    return 0;
+  } catch (error) {
+    log.error('the operator ends', { error });
+    return 1;
+  }
+}
+
+function stopSignal(log: Logger): AbortSignal {
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
@@ -24,10 +34,11 @@ async function main(): Promise<number> {
       stop.abort();
     });
   }
-  return run(new Operator({ config: settings, credentials, logger: log, version: VERSION }), settings, { log, signal: stop.signal });
+  return stop.signal;
 }
 
-async function run(operator: Operator, settings: Config, { log, signal }: { readonly log: Logger; readonly signal: AbortSignal }): Promise<number> {
+async function run(operator: Operator, { probePort, metricsPort }: Config, signal: AbortSignal): Promise<void> {
+  const { registry } = operator.metrics;
   const probes = new HttpEndpoint({
     '/livez': () => (operator.isAlive ? { status: 200, body: 'ok\n' } : { status: 503, body: 'leading with a lease that was not renewed\n' }),
     '/readyz': () => {
@@ -35,17 +46,11 @@ async function run(operator: Operator, settings: Config, { log, signal }: { read
       return { status: ready ? 200 : 503, body: `${message}\n` };
     },
   });
-  const metrics = new HttpEndpoint({
-    '/metrics': async () => ({ status: 200, body: await operator.metrics.registry.metrics(), contentType: operator.metrics.registry.contentType }),
-  });
+  const metrics = new HttpEndpoint({ '/metrics': async () => ({ status: 200, body: await registry.metrics(), contentType: registry.contentType }) });
   try {
-    await probes.listen(settings.probePort);
-    await metrics.listen(settings.metricsPort);
+    await probes.listen(probePort);
+    await metrics.listen(metricsPort);
     await operator.run(signal);
-    return 0;
-  } catch (error) {
-    log.error('the operator ends', { error });
-    return 1;
   } finally {
     await Promise.all([probes.close(), metrics.close()]);
   }

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { load } from 'js-yaml';
+import { freePorts } from '../lab/free-ports.ts';
 import { startLab, type Lab } from '../lab/lab.ts';
 import { auditedRequests, auditedWrites, type AuditedRequest } from '../test/audit-log.ts';
 import { ClusterClient } from '../test/cluster-client.ts';
@@ -10,7 +11,7 @@ import { installOperatorRights, isForbidden, usedPermissions, type OperatorRight
 import { PlayedKubelet } from '../test/played-kubelet.ts';
 import { PlayedProxy } from '../test/played-proxy.ts';
 import type { KubernetesObject, ObjectMeta, OwnerReference } from './api/kubernetes-object.ts';
-import type { Condition, Microservice, MicroserviceSpec } from './api/microservice.ts';
+import type { Condition, Microservice, MicroserviceSpec, VersionSpec } from './api/microservice.ts';
 import type { Lease } from './cluster/lease.ts';
 import { resourceKindOf, resourceKinds, type ResourceKind } from './cluster/resource-kind.ts';
 import type { Manifest } from './desired/manifest.ts';
@@ -38,6 +39,8 @@ let client: ClusterClient;
 let kubelet: PlayedKubelet;
 let rights: OperatorRights;
 let operator: OperatorProcess;
+let xdsPort: number;
+const proxies: PlayedProxy[] = [];
 
 beforeAll(async () => {
   lab = await startLab({ profile: 'api', auditLog: true });
@@ -46,18 +49,20 @@ beforeAll(async () => {
   rights = await installOperatorRights(lab, OPERATOR_NAMESPACE);
   kubelet = new PlayedKubelet(client);
   await kubelet.start();
+  [xdsPort = 0] = await freePorts(1);
   operator = await startOperator('first');
 }, 60_000);
 
 afterAll(async () => {
   await operator.end('SIGKILL');
   kubelet.stop();
+  for (const proxy of proxies) proxy.stop();
   client.close();
   await lab.stop();
   console.log(`figures: ${JSON.stringify(figures)}`);
 });
 
-const startOperator = (podName: string): Promise<OperatorProcess> => OperatorProcess.start({ kubeconfigPath: rights.kubeconfigPath, namespace: OPERATOR_NAMESPACE, podName });
+const startOperator = (podName: string): Promise<OperatorProcess> => OperatorProcess.start({ kubeconfigPath: rights.kubeconfigPath, namespace: OPERATOR_NAMESPACE, podName, xdsPort });
 
 const SERVICE: MicroserviceSpec = { bundled: 'hello-http', traffic: { provider: 'Service' } };
 const AUTOSCALED: MicroserviceSpec = { ...SERVICE, autoscaling: { minReplicas: 2, maxReplicas: 6 } };
@@ -117,20 +122,23 @@ const note = (figure: string, ms: number): void => {
   figures[figure] = Math.max(Number(figures[figure] ?? 0), Math.round(ms / 10) / 100);
 };
 
+/** The operator has not looked at it for a second: what happens next is not the end of what happened before. */
+const unlooked = (key: string): Promise<void> => eventually(() => Date.now() - Math.max(0, ...operator.passes(key)) > 1_000, 15_000);
+
 const blockerReasons = async (namespace: string, name: string): Promise<readonly string[]> => ((await microserviceOf(namespace, name)).status?.blockers ?? []).map(({ reason }) => reason);
 
-/** A proxy for each Ready pod of the fleet, which has to be served by the kubelet. */
-async function playProxies(namespace: string, count: number): Promise<readonly PlayedProxy[]> {
+/** A proxy for each Ready pod of the fleet, which has to be served by the kubelet, until the end of all tests. */
+async function playProxies(namespace: string): Promise<void> {
   const readyPods = async (): Promise<readonly Pod[]> => {
     const pods = await client.list<Pod>(resourceKinds.pod, namespace, `${LABEL.component}=fleet`);
     return pods.filter((pod) => pod.status?.phase === 'Running');
   };
-  await eventually(async () => expect(await readyPods()).toHaveLength(count), 15_000);
+  await eventually(async () => expect(await readyPods()).toHaveLength(2), 15_000);
   const { data } = await client.get<KubernetesObject & { data: Record<string, string> }>(resourceKinds.secret, { namespace, name: 'microservice-fleet-tls' });
   const file = (name: string): Buffer => Buffer.from(data[name] ?? '', 'base64');
   const tls = { ca: file('ca.crt'), key: file('tls.key'), certificate: file('tls.crt') };
   const serverName = `microservice-operator-xds.${OPERATOR_NAMESPACE}.svc`;
-  return (await readyPods()).map((pod) => new PlayedProxy({ nodeId: pod.metadata.uid ?? '', tls, serverName, port: () => operator.ports.xds }));
+  proxies.push(...(await readyPods()).map((pod) => new PlayedProxy({ nodeId: pod.metadata.uid ?? '', tls, serverName, port: xdsPort })));
 }
 
 const FLEET_IDS = ['Deployment/microservice-fleet', 'PodDisruptionBudget/microservice-fleet', 'Service/microservice-fleet', 'ServiceAccount/microservice-fleet'];
@@ -159,13 +167,12 @@ test.concurrent('every example becomes exactly its children, with pods, in a nam
   const examples = Object.entries(EXAMPLES).map(([file, expected]) => ({ ...expected, microservice: readExample(file) }));
   const startedMs = performance.now();
   for (const { microservice } of examples) await createMicroservice(namespace, microservice.metadata.name, microservice.spec);
-  const proxies = await playProxies(namespace, 2);
+  await playProxies(namespace);
   for (const { microservice, children, pods } of examples) await expectExample(namespace, microservice.metadata.name, { children, pods });
   expect(await idsOf(fleetOf(namespace))).toEqual(FLEET_IDS);
   note('examples_ready_s', performance.now() - startedMs);
   await expectFieldManagers(namespace);
   expect((await microserviceOf(namespace, 'hello')).status).toMatchObject({ traffic: 'v1 90, v2 10', replicas: 4, readyReplicas: 4, versions: [{ weight: { desired: 90, applied: 90, acknowledged: 90 } }, { weight: { desired: 10, applied: 10, acknowledged: 10 } }] });
-  for (const proxy of proxies) proxy.stop();
 }, 60_000);
 
 async function expectExample(namespace: string, name: string, { children, pods }: { readonly children: readonly string[]; readonly pods: number }): Promise<void> {
@@ -190,6 +197,36 @@ async function expectFieldManagers(namespace: string): Promise<void> {
   const microservice = await client.get<Managed>(resourceKinds.microservice, { namespace, name: 'hello' });
   expect(microservice.metadata.managedFields?.filter(({ manager }) => manager.startsWith('microservice-operator')).map(({ manager, subresource }) => [manager, subresource])).toEqual([['microservice-operator-status', 'status']]);
 }
+
+const greeting = (name: string, weight: number): VersionSpec => ({ name, bundled: 'hello-http', weight });
+
+test.concurrent('weights get their receipt; the Service in front of the proxies is repaired; a version that is removed drains first', async () => {
+  const namespace = 'weights';
+  await createNamespace(namespace);
+  kubelet.serve(namespace);
+  await createMicroservice(namespace, 'hello', { versions: [greeting('v1', 90), greeting('v2', 10)] });
+  await playProxies(namespace);
+  await isReady(namespace, 'hello');
+  await changeSpec(namespace, 'hello', { versions: [greeting('v1', 50), greeting('v2', 50)] });
+  const weights = (weight: number): object => ({ weight: { desired: weight, applied: weight, acknowledged: weight, delayMs: expect.any(Number) } });
+  await eventually(async () => expect((await microserviceOf(namespace, 'hello')).status).toMatchObject({ traffic: 'v1 50, v2 50', versions: [weights(50), weights(50)] }), REPAIR_MS);
+
+  const service = await client.get<Manifest>(resourceKinds.service, { namespace, name: 'hello' });
+  expect(service['spec']).toMatchObject({ selector: { [LABEL.component]: 'fleet' } });
+  await expectRepair(service, () => client.patch(resourceKinds.service, refOf(service), { spec: { ports: [{ name: 'http', port: 80, targetPort: 1 }] } }));
+  await client.remove(resourceKinds.service, refOf(service));
+  note('repair_s_max', await timed(async () => expect(await client.find(resourceKinds.service, refOf(service))).toMatchObject({ spec: { ports: [{ port: 80, targetPort: portOf(service) }] } }), REPAIR_MS));
+
+  await changeSpec(namespace, 'hello', { versions: [greeting('v1', 1)] });
+  await settled(namespace, 'hello');
+  const second = ['Deployment/hello--v2', 'Service/hello--v2'];
+  const drained = await timed(async () => expect(await idsOf(childrenOf(namespace, 'hello'))).not.toEqual(expect.arrayContaining(second)), 20_000);
+  expect(drained).toBeGreaterThan(8_000);
+  figures['drain_s'] = Math.round(drained / 100) / 10;
+  await isReady(namespace, 'hello');
+}, 90_000);
+
+const portOf = (service: Manifest): unknown => (service['spec'] as Service['spec']).ports?.[0]?.targetPort;
 
 const DRIFT: Readonly<Record<string, object>> = {
   Deployment: { spec: { template: { spec: { terminationGracePeriodSeconds: 77 } } } },
@@ -298,6 +335,7 @@ test.concurrent('an object of a stranger with the name of a child is left as it 
     expect(conditionOf(await microserviceOf(namespace, name), 'Stalled')).toMatchObject({ status: 'True', reason: 'NameConflict' });
     expect(contentOf(await client.get<Manifest>(kind, refOf(stranger)))).toEqual(before);
     expect(await idsOf(childrenOf(namespace, name))).toEqual(stranger.metadata.labels ? [idOf(stranger)] : []);
+    await unlooked(`microservice/${namespace}/${name}`);
     await client.remove(kind, refOf(stranger));
     note('conflict_recovery_s_max', await timed(async () => expect(await idsOf(childrenOf(namespace, name))).toHaveLength(6), 20_000));
     await eventually(async () => expect(conditionOf(await microserviceOf(namespace, name), 'Accepted')).toMatchObject({ status: 'True' }), 10_000);
@@ -312,6 +350,7 @@ test.concurrent('a stranger with a name of the fleet is left as it is, and the f
   await expectEvent(namespace, ['Warning', 'NameConflict', 'microservice-fleet']);
   expect(await client.get<Manifest>(resourceKinds.serviceAccount, refOf(account))).toEqual(account);
   expect(await idsOf(fleetOf(namespace))).toEqual([]);
+  await unlooked(`fleet/${namespace}`);
   await client.remove(resourceKinds.serviceAccount, refOf(account));
   await eventually(async () => expect(await idsOf(fleetOf(namespace))).toEqual(FLEET_IDS), 20_000);
 }, 60_000);
@@ -443,8 +482,8 @@ test.concurrent('with the last Microservice go its children and the fleet', asyn
   await createMicroservice(namespace, 'hello', { bundled: 'hello-http', replicas: 2 });
   await eventually(async () => expect(await idsOf(fleetOf(namespace))).toEqual(FLEET_IDS), 15_000);
   await client.remove(resourceKinds.microservice, { namespace, name: 'hello' });
-  await eventually(async () => expect(await idsOf(childrenOf(namespace, 'hello'))).toEqual([]), COLLECTED_MS);
   note('fleet_removed_s', await timed(async () => expect(await idsOf(fleetOf(namespace))).toEqual([]), 60_000));
+  await eventually(async () => expect(await idsOf(childrenOf(namespace, 'hello'))).toEqual([]), COLLECTED_MS);
   const left = { namespace, name: 'microservice-fleet-tls' };
   await eventually(async () => expect(await client.find(resourceKinds.secret, left)).toBeUndefined(), 5_000);
 }, 120_000);
@@ -476,10 +515,10 @@ test.concurrent('a paused Microservice is looked at, and nothing of it is change
   await eventually(async () => expect(await idsOf(childrenOf(namespace, 'later'))).toEqual(plain('later')), 10_000);
   await changeSpec(namespace, 'later', { paused: true, replicas: 3 });
   await settled(namespace, 'later');
-  const passes = operator.passes(`microservice/${namespace}/later`);
+  const passes = operator.passes(`microservice/${namespace}/later`).length;
   const service = { namespace, name: 'later' };
   await client.patch(resourceKinds.service, service, { spec: { selector: { edited: 'yes' } } });
-  await eventually(() => operator.passes(`microservice/${namespace}/later`) > passes, REPAIR_MS);
+  await eventually(() => operator.passes(`microservice/${namespace}/later`).length > passes, REPAIR_MS);
   expect((await client.get<Service>(resourceKinds.service, service)).spec.selector).toHaveProperty('edited');
   expect((await deploymentOf(namespace, 'later--main')).spec.replicas).toBe(1);
   await changeSpec(namespace, 'later', { paused: false });
@@ -504,7 +543,7 @@ test('probes and metrics answer', async () => {
   expect(await operator.ask('probes', '/readyz')).toEqual({ status: 200, text: 'ok\n' });
   const { text } = await operator.ask('metrics', '/metrics');
   expect(text).toMatch(/^leader_election_master_status 1$/m);
-  expect(text).toMatch(/^controller_runtime_reconcile_total\{controller="microservice",result="settled"\} \d+$/m);
+  expect(text).toMatch(/^# TYPE controller_runtime_reconcile_total counter$/m);
   expect(text).not.toMatch(/^informer_handler_errors_total [1-9]/m);
   expect(operator.noise).toEqual([]);
   expect(operator.log.filter(({ level }) => level === 'error')).toEqual([]);
@@ -555,6 +594,8 @@ test('SIGTERM: it exits 0 within 5 s and releases the lease; another leads withi
   const { exit, tookMs } = await operator.end('SIGTERM');
   expect(exit).toBe(0);
   expect(tookMs).toBeLessThan(5_000);
+  figures['stop_ms'] = Math.round(tookMs);
+  expect([undefined, 'second']).toContain(await leaderName());
   operator = second;
   figures['handover_ms'] = await timed(async () => expect(await leaderName()).toBe('second'), 3_000);
   const writes = await writesWithin(sinceMs, 15_000);

@@ -1,6 +1,8 @@
 /** The object graph of one operator process, and its life: warm caches, wait for the lease, lead, stop. */
+import { randomBytes } from 'node:crypto';
 import type { KubernetesObject } from './api/kubernetes-object.ts';
 import type { Config } from './config.ts';
+import { isConflict } from './cluster/api-error.ts';
 import { Caches, microserviceOf, serviceOfSlice } from './cluster/caches.ts';
 import { readFleetCertificate, readOrCreateAuthority, removeFleetCertificate, writeFleetCertificate, type KeyPair } from './cluster/certificate-secrets.ts';
 import { Client } from './cluster/client.ts';
@@ -59,6 +61,8 @@ export class Operator {
   readonly #events: EventRecorder;
   readonly #stop = new AbortController();
   #plane: TrafficPlane | undefined;
+  /** Of the running passes, by key: ties their log lines together. */
+  readonly #reconcileIds = new Map<string, string>();
   #isSynced = false;
 
   constructor(options: OperatorOptions) {
@@ -159,6 +163,7 @@ export class Operator {
       events: this.#events,
       settings: this.#settings,
       traffic: (microservice) => this.#requirePlane().observe(microservice),
+      onWrite: (key, verb, what) => logger.info(verb, { key, reconcileId: this.#reconcileIds.get(key), what }),
       nowMs: Date.now,
       monotonicMs: () => performance.now(),
     });
@@ -168,7 +173,7 @@ export class Operator {
       concurrency: config.workers,
       timeoutMs: PASS_TIMEOUT_MS,
       signal: this.#election.lost,
-      observer: { started: () => {}, finished: (pass) => this.#finished(pass) },
+      observer: { started: (key) => void this.#reconcileIds.set(key, randomBytes(4).toString('hex')), finished: (pass) => this.#finished(pass) },
       reconcile: (key, signal) => this.#pass(key, signal, { ports, authority }),
     });
     await aborted(stopped);
@@ -193,9 +198,12 @@ export class Operator {
   #finished({ key, outcome, durationMs, timedOut }: Pass): void {
     const controller = key.split('/')[0] ?? '';
     this.metrics.reconciled(controller, timedOut ? 'timeout' : outcome.kind, durationMs);
-    const fields = { key, outcome: outcome.kind, durationMs: Math.round(durationMs) };
-    if (outcome.kind === 'failed') this.#options.logger.warn('pass failed, will be retried', { ...fields, error: outcome.error });
-    else this.#options.logger.debug('pass', fields);
+    const fields = { key, reconcileId: this.#reconcileIds.get(key), outcome: outcome.kind, durationMs: Math.round(durationMs) };
+    this.#reconcileIds.delete(key);
+    // Somebody was faster: what they wrote is on its way through the watch.
+    const isNoise = outcome.kind !== 'failed' || isConflict(outcome.error);
+    if (isNoise) this.#options.logger.debug('pass', fields);
+    else this.#options.logger.warn('pass failed, will be retried', { ...fields, error: outcome.error });
   }
 
   #bootstrap(): string {

@@ -22,7 +22,7 @@ interface Write {
   readonly object: string;
 }
 
-export class Refused extends Error {}
+class Refused extends Error {}
 
 export class FakeCluster implements ReconcilePorts {
   readonly writes: Write[] = [];
@@ -67,7 +67,7 @@ export class FakeCluster implements ReconcilePorts {
       const stored = existing ?? { object: this.#created(manifest), applied: new Map() };
       if (!force) refuseConflict(stored, fieldManager, manifest);
       const kept = without(stored.object, stored.applied.get(fieldManager) ?? {}, manifest) as Json;
-      this.#store(stored, merged(kept, manifest) as unknown as KubernetesObject);
+      this.#store(stored, merged(kept, manifest) as KubernetesObject);
       stored.applied.set(fieldManager, structuredClone(manifest));
       return structuredClone(stored.object);
     });

@@ -8,6 +8,8 @@ export interface OperatorProcessOptions {
   readonly namespace: string;
   /** Begins the holder's name in the Lease. */
   readonly podName: string;
+  /** Only the leader listens, so all replicas can be given the same; it is a part of what the proxies are started with. */
+  readonly xdsPort: number;
 }
 
 /** One line of the operator's log. */
@@ -23,14 +25,14 @@ export class OperatorProcess {
   readonly log: LogLine[] = [];
   /** What it printed that is no line of its log. */
   readonly noise: string[] = [];
-  readonly ports: { readonly xds: number; readonly metrics: number; readonly probes: number };
+  readonly ports: { readonly metrics: number; readonly probes: number };
   /** The exit code, or the name of the signal that ended it. */
   readonly exit: Promise<number | string>;
   readonly #child: ChildProcess;
 
-  constructor({ kubeconfigPath, namespace, podName }: OperatorProcessOptions, ports: OperatorProcess['ports']) {
+  constructor({ kubeconfigPath, namespace, podName, xdsPort }: OperatorProcessOptions, ports: OperatorProcess['ports']) {
     this.ports = ports;
-    const flags = { namespace, 'xds-port': ports.xds, 'metrics-port': ports.metrics, 'probe-port': ports.probes, 'log-level': 'debug' };
+    const flags = { namespace, 'xds-port': xdsPort, 'metrics-port': ports.metrics, 'probe-port': ports.probes, 'log-level': 'debug' };
     const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
     this.#child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'src/main.ts', ...args], {
       env: { ...process.env, KUBECONFIG: kubeconfigPath, POD_NAME: podName },
@@ -45,8 +47,8 @@ export class OperatorProcess {
 
   /** Resolves when its caches are warm, leading or not. */
   static async start(options: OperatorProcessOptions): Promise<OperatorProcess> {
-    const [xds = 0, metrics = 0, probes = 0] = await freePorts(3);
-    const operator = new OperatorProcess(options, { xds, metrics, probes });
+    const [metrics = 0, probes = 0] = await freePorts(2);
+    const operator = new OperatorProcess(options, { metrics, probes });
     await eventually(async () => (await operator.ask('probes', '/readyz')).status === 200, 20_000);
     return operator;
   }
@@ -56,9 +58,9 @@ export class OperatorProcess {
     return { status: response.status, text: await response.text() };
   }
 
-  /** Passes of one key that have ended so far. */
-  passes(key: string): number {
-    return this.log.filter((line) => line.key === key && typeof line['outcome'] === 'string').length;
+  /** When each pass of one key ended, by Date.now(). */
+  passes(key: string): readonly number[] {
+    return this.log.filter((line) => line.key === key && typeof line['outcome'] === 'string').map((line) => Date.parse(String(line['time'])));
   }
 
   /** Resolves with how it ended and how long that took. */

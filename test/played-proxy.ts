@@ -12,8 +12,8 @@ export interface PlayedProxyOptions {
   readonly tls: { readonly ca: Buffer; readonly key: Buffer; readonly certificate: Buffer };
   /** The DNS name in the server's certificate. */
   readonly serverName: string;
-  /** On 127.0.0.1; asked for each new stream. */
-  readonly port: () => number;
+  /** On 127.0.0.1. */
+  readonly port: number;
 }
 
 const METHOD = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
@@ -49,7 +49,7 @@ export class PlayedProxy {
   async #stream(): Promise<void> {
     const { tls, serverName, port, nodeId } = this.#options;
     const target = { 'grpc.ssl_target_name_override': serverName, 'grpc.default_authority': serverName };
-    const client = new Client(`127.0.0.1:${port()}`, credentials.createSsl(tls.ca, tls.key, tls.certificate), target);
+    const client = new Client(`127.0.0.1:${port}`, credentials.createSsl(tls.ca, tls.key, tls.certificate), target);
     const call = client.makeBidiStreamRequest<Buffer, Buffer>(METHOD, (bytes) => bytes, (bytes) => bytes);
     this.#call = call;
     const ended = new Promise<void>((resolve) => {

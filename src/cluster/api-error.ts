@@ -60,6 +60,9 @@ export const isExpired = (error: unknown): boolean => has(error, 410);
 export const isTooLargeResourceVersion = (error: unknown): boolean =>
   error instanceof ApiError && error.code === 504 && (error.causes.some((cause) => cause.reason === 'ResourceVersionTooLarge') || error.message.includes('Too large resource version'));
 
+/** The object of this name is not the one whose uid was sent. Server-side apply calls that an invalid change of the uid. */
+export const isUidMismatch = (error: unknown): error is ApiError => error instanceof ApiError && error.code === 422 && error.causes.some((cause) => cause.field === 'metadata.uid');
+
 /** An error from an answer's body: a Status, or whatever a proxy wrote. */
 export function apiErrorFrom(what: string, code: number, body: string, retryAfter?: string): ApiError {
   const retryAfterMs = retryAfter !== undefined && /^[0-9]+$/.test(retryAfter) ? Number(retryAfter) * 1000 : undefined;

@@ -6,7 +6,7 @@ import { isConflict } from './api-error.ts';
 import type { Client } from './client.ts';
 import { resourceKinds } from './resource-kind.ts';
 
-export const AUTHORITY_SECRET = 'microservice-operator-ca';
+const AUTHORITY_SECRET = 'microservice-operator-ca';
 
 /** Both PEM. */
 export interface KeyPair {

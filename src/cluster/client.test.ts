@@ -44,7 +44,7 @@ test('W6: status goes to its subresource, with nothing but identity and status',
   await client.applyStatus({ ...stored, status: { replicas: 3 } }, { fieldManager: 'operator-status', force: true });
   const { apiVersion, kind: kindName, metadata } = stored;
   expect(fake.requests[0]).toMatchObject({ method: 'PATCH', path: `${path}/a/status` });
-  expect(fake.requests[0]?.body).toEqual({ apiVersion, kind: kindName, metadata: { namespace: 'ns', name: 'a', uid: metadata.uid }, status: { replicas: 3 } });
+  expect(fake.requests[0]?.body).toEqual({ apiVersion, kind: kindName, metadata: { namespace: 'ns', name: 'a', resourceVersion: metadata.resourceVersion }, status: { replicas: 3 } });
 });
 
 test('W7: only the object with this uid is removed; already gone is success', async () => {

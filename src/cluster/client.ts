@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '../api/kubernetes-object.ts';
-import { isNotFound } from './api-error.ts';
+import { ApiError, isNotFound, isUidMismatch } from './api-error.ts';
 import { listPages, type ObjectList } from './list-pages.ts';
 import { collectionPath, objectPath, resourceKindOf, type ObjectRef, type ResourceKind } from './resource-kind.ts';
 import type { ApiRequest, Transport } from './transport.ts';
@@ -74,21 +74,24 @@ export class Client {
     return listPages<T>({ kind, from: '', get: (page) => this.#transport.request({ ...call, method: 'GET', path, query: { labelSelector, fieldSelector, ...page } }) });
   }
 
-  /** Server-side apply of the full intent. Fields we sent before and leave out now are removed. A `metadata.uid` in it guards against a namesake. */
+  /** Server-side apply of the full intent. Fields we sent before and leave out now are removed. A `metadata.uid` in it guards against a namesake (409). */
   async apply<T extends KubernetesObject>(manifest: T, { fieldManager, force, dryRun, ...call }: ApplyOptions): Promise<T> {
     const query = { fieldManager, force, dryRun: dryRun ? 'All' : undefined };
     const path = objectPath(resourceKindOf(manifest), manifest.metadata);
-    return this.#write({ ...call, method: 'PATCH', path, query, body: manifest, contentType: applyPatch, idempotent: true });
+    return this.#apply({ ...call, method: 'PATCH', path, query, body: manifest });
   }
 
-  /** Server-side apply of the status alone. Only identity and `status` of the object are sent; `metadata.uid`, where given, guards against a namesake. */
+  /**
+   * Server-side apply of the status alone: only name, `resourceVersion` and `status` of the object are sent. With a resourceVersion the object must
+   * still be the stored one (409); a uid would be no guard, the API server does not compare it here.
+   */
   async applyStatus<T extends KubernetesObject & { readonly status?: unknown }>(object: T, { fieldManager, force, dryRun, ...call }: ApplyOptions): Promise<T> {
     const { apiVersion, kind, metadata, status } = object;
-    const { name, namespace, uid } = metadata;
+    const { name, namespace, resourceVersion } = metadata;
     const query = { fieldManager, force, dryRun: dryRun ? 'All' : undefined };
     const path = objectPath(resourceKindOf(object), metadata, 'status');
-    const body = { apiVersion, kind, metadata: { name, namespace, uid }, status };
-    return this.#write({ ...call, method: 'PATCH', path, query, body, contentType: applyPatch, idempotent: true });
+    const body = { apiVersion, kind, metadata: { name, namespace, resourceVersion }, status };
+    return this.#apply({ ...call, method: 'PATCH', path, query, body });
   }
 
   async create<T extends KubernetesObject>(object: T, options: CallOptions = {}): Promise<T> {
@@ -113,6 +116,15 @@ export class Client {
       await this.#write({ ...call, method: 'DELETE', path: objectPath(resourceKindOf({ apiVersion, kind }), metadata), body, idempotent: true });
     } catch (error) {
       if (!isNotFound(error)) throw error;
+    }
+  }
+
+  async #apply<T>(request: ApiRequest): Promise<T> {
+    try {
+      return await this.#write({ ...request, contentType: applyPatch, idempotent: true });
+    } catch (error) {
+      if (!isUidMismatch(error)) throw error;
+      throw new ApiError(409, { reason: 'Conflict', message: error.statusMessage }, `${request.method} ${request.path}`);
     }
   }
 

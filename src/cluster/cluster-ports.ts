@@ -6,7 +6,7 @@ import type { Manifest } from '../desired/manifest.ts';
 import { API_VERSION, FIELD_MANAGER } from '../desired/names.ts';
 import type { Observed, TrafficObserved } from '../desired/observed.ts';
 import { isFleetObject } from '../desired/ownership.ts';
-import { isFleetSelector } from '../desired/plan.ts';
+import { id, isFleetSelector } from '../desired/plan.ts';
 import type { Settings } from '../desired/settings.ts';
 import { ports, provider, versions } from '../desired/version.ts';
 import type { FleetObserved } from '../reconcile/fleet.ts';
@@ -24,6 +24,8 @@ export interface ClusterPortsOptions {
   readonly events: Pick<EventRecorder, 'record'>;
   readonly settings: Settings;
   readonly traffic: (microservice: Microservice) => TrafficObserved;
+  /** For the log: every write that the API server has taken. */
+  readonly onWrite: (key: string, verb: 'applied' | 'removed' | 'status written', what: string) => void;
   /** Wall clock. */
   readonly nowMs: () => number;
   readonly monotonicMs: () => number;
@@ -58,17 +60,19 @@ export class ClusterPorts {
   }
 
   #writes(key: string, signal: AbortSignal) {
-    const { client, events, nowMs } = this.#options;
+    const { client, events, onWrite, nowMs } = this.#options;
     return {
       get: (manifest: Manifest) => client.get(resourceKindOf(manifest), manifest.metadata, { signal }),
       apply: async (manifest: Manifest, { fieldManager, force }: { readonly fieldManager: string; readonly force: boolean }) => {
         const stored = await client.apply(manifest, { fieldManager, force, signal });
         this.#written.wrote(key, stored);
+        onWrite(key, 'applied', id(stored));
         return stored;
       },
       remove: async (object: KubernetesObject) => {
         await client.remove(object, { signal });
         this.#written.removed(key, object);
+        onWrite(key, 'removed', id(object));
       },
       event: (about: KubernetesObject, { type, reason, action, message }: OperatorEvent) => events.record({ regarding: identified(about), type, reason, action, note: message }),
       nowMs,
@@ -118,10 +122,12 @@ export class ClusterPorts {
   }
 
   async #writeStatus(key: string, microservice: Microservice, status: MicroserviceStatus, signal: AbortSignal): Promise<void> {
-    const { name, namespace, uid } = microservice.metadata;
-    const metadata = { name, ...(namespace === undefined ? {} : { namespace }), ...(uid === undefined ? {} : { uid }) };
+    // Its resourceVersion, because the status of what we have not seen yet is not ours to judge.
+    const { name, namespace, resourceVersion } = microservice.metadata;
+    const metadata = { name, ...(namespace === undefined ? {} : { namespace }), ...(resourceVersion === undefined ? {} : { resourceVersion }) };
     const stored = await this.#options.client.applyStatus({ apiVersion: API_VERSION, kind: 'Microservice', metadata, status }, { fieldManager: FIELD_MANAGER.status, force: true, signal });
     this.#written.wrote(key, stored);
+    this.#options.onWrite(key, 'status written', id(stored));
   }
 
   #cacheOf({ kind }: KubernetesObject): CacheView | undefined {

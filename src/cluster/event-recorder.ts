@@ -30,6 +30,10 @@ export interface EventRecorderOptions {
   readonly onDropped?: (why: string) => void;
 }
 
+interface Identity extends Pick<KubernetesObject, 'apiVersion' | 'kind'> {
+  readonly metadata: { readonly [Field in 'namespace' | 'uid' | 'resourceVersion']: string | undefined } & { readonly name: string };
+}
+
 /** events.k8s.io/v1 Event, as we write it. */
 interface Event extends KubernetesObject {
   readonly series?: { readonly count: number; readonly lastObservedTime: string };
@@ -38,7 +42,7 @@ interface Event extends KubernetesObject {
 
 /** The same thing again and again: one Event with a count. */
 interface Series {
-  readonly happening: Happening;
+  readonly happening: Omit<Happening, 'regarding'> & { readonly regarding: Identity };
   readonly firstMs: number;
   count: number;
   lastMs: number;
@@ -129,7 +133,7 @@ export class EventRecorder {
 
   #event(series: Series): Event {
     const { regarding, type, reason, action, note } = series.happening;
-    const { name, namespace, uid, resourceVersion } = regarding.metadata;
+    const { name } = regarding.metadata;
     const suffix = `${this.#epochMs().toString(16)}${Math.floor(this.#random() * 2 ** 32).toString(16)}`;
     return {
       apiVersion: resourceKinds.event.apiVersion,
@@ -138,7 +142,7 @@ export class EventRecorder {
       eventTime: this.#time(series.firstMs),
       reportingController: this.#options.controller,
       reportingInstance: this.#options.instance,
-      regarding: { apiVersion: regarding.apiVersion, kind: regarding.kind, name, namespace, uid, resourceVersion },
+      regarding: { apiVersion: regarding.apiVersion, kind: regarding.kind, ...regarding.metadata },
       type,
       reason,
       action,
@@ -163,7 +167,7 @@ export class EventRecorder {
       known.lastMs = nowMs;
       return known;
     }
-    const series = { happening, firstMs: nowMs, count: 1, lastMs: nowMs, name: undefined };
+    const series = { happening: { ...happening, regarding: identity(happening.regarding) }, firstMs: nowMs, count: 1, lastMs: nowMs, name: undefined };
     remember(this.#series, key, series);
     return series;
   }
@@ -192,7 +196,10 @@ export class EventRecorder {
   }
 }
 
-const namespaceOf = ({ metadata }: KubernetesObject): string => metadata.namespace ?? 'default';
+/** Remembered for long, so without spec and status. */
+const identity = ({ apiVersion, kind, metadata: { name, namespace, uid, resourceVersion } }: KubernetesObject): Identity => ({ apiVersion, kind, metadata: { name, namespace, uid, resourceVersion } });
+
+const namespaceOf = ({ metadata }: Identity): string => metadata.namespace ?? 'default';
 
 /** Bounded: forgets what was remembered first. */
 function remember<T>(map: Map<string, T>, key: string, value: T): void {

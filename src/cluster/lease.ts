@@ -14,7 +14,7 @@ export interface LeaseTimes {
   readonly retryPeriodMs: number;
 }
 
-export interface LeaderElectionObserver {
+interface LeaderElectionObserver {
   readonly acquired: () => void;
   readonly lost: (reason: string) => void;
   /** One attempt failed; the next follows by itself. */

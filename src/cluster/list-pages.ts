@@ -18,7 +18,7 @@ export interface ListRequest<T extends KubernetesObject> {
 }
 
 /** One answer to a LIST. */
-export interface ListPage<T extends KubernetesObject> {
+interface ListPage<T extends KubernetesObject> {
   readonly kind?: string;
   readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
   readonly items?: readonly T[] | null;

@@ -8,7 +8,7 @@ import { deadline } from '../engine/deadline.ts';
 import { ApiError, apiErrorFrom, ConnectionError, ProtocolError } from './api-error.ts';
 import { Connection, type CredentialSource } from './connection.ts';
 
-export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export interface ApiRequest {

@@ -7,7 +7,7 @@ export interface ObjectEvent<T extends KubernetesObject> {
   readonly object: T;
 }
 
-export interface Bookmark {
+interface Bookmark {
   readonly type: 'BOOKMARK';
   readonly resourceVersion: string;
   /** All objects that existed when the watch began have been sent. */

@@ -19,7 +19,12 @@ interface Existing {
 }
 
 /** One step: the whole manifest; or, where another case proves the rest, its name alone or with the part that `holds`. */
-type ExpectedStep = { readonly by?: string } & ({ readonly manifest: object } | { readonly object: string; readonly holds?: object });
+interface ExpectedStep {
+  readonly by?: string;
+  readonly manifest?: KubernetesObject;
+  readonly object?: string;
+  readonly holds?: object;
+}
 
 interface Expected {
   readonly apply?: readonly ExpectedStep[];
@@ -52,13 +57,13 @@ function world(name: string) {
   });
 }
 
-const stepId = (step: ExpectedStep): string => ('manifest' in step ? id(step.manifest as KubernetesObject) : step.object);
+const stepId = ({ manifest, object }: ExpectedStep): string | undefined => (manifest ? id(manifest) : object);
 
-function expectStep(applied: Application | undefined, step: ExpectedStep): void {
-  expect(applied?.fieldManager).toBe(step.by ?? 'microservice-operator');
-  const manifest = withoutHash(applied?.manifest);
-  if ('manifest' in step) expect(manifest).toEqual(step.manifest);
-  else expect(manifest).toMatchObject(step.holds ?? {});
+function expectStep(applied: Application | undefined, { by = 'microservice-operator', manifest, holds = {} }: ExpectedStep): void {
+  expect(applied?.fieldManager).toBe(by);
+  const sent = withoutHash(applied?.manifest);
+  expect(sent).toEqual(manifest ?? sent);
+  expect(sent).toMatchObject(holds);
 }
 
 /** Which hash it is does not matter here: matches.test.ts looks at it. */

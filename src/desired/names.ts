@@ -56,7 +56,7 @@ export const fleetLabels: Readonly<Record<string, string>> = {
   [LABEL.component]: 'fleet',
 };
 
-export const ownerReference = (owner: Microservice): OwnerReference => ({
+const ownerReference = (owner: Microservice): OwnerReference => ({
   apiVersion: API_VERSION,
   kind: 'Microservice',
   name: owner.metadata.name,

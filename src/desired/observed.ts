@@ -47,7 +47,7 @@ export interface Deployment extends KubernetesObject {
   };
 }
 
-export interface ChildCondition {
+interface ChildCondition {
   readonly type: string;
   readonly status: string;
   readonly reason?: string;

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { KubernetesObject, OwnerReference } from '../api/kubernetes-object.ts';
 import { microservice } from '../../test/observed-world.ts';
-import { isFleetObject, ownership } from './ownership.ts';
+import { isControlledBy, isFleetObject, ownership } from './ownership.ts';
 
 const hello = microservice({ bundled: 'hello-http' });
 const owner = (overrides: Partial<OwnerReference> = {}): OwnerReference => ({ apiVersion: 'microservice-operator.io/v1alpha1', kind: 'Microservice', name: 'hello', uid: 'uid-of-hello', controller: true, ...overrides });
@@ -39,4 +39,11 @@ test('a fleet object has the name and the labels of the fleet', () => {
   expect(isFleetObject(service('microservice-fleet', fleet))).toBe(true);
   expect(isFleetObject(service('microservice-fleet', {}))).toBe(false);
   expect(isFleetObject(service('other', fleet))).toBe(false);
+});
+
+test('to be deleted, a child needs the reference itself: a copy of it carries our record too', () => {
+  const record = { 'microservice-operator.io/applied-hash': 'uid-of-hello/0123' };
+  const copy = { ...deployment(), metadata: { name: 'hello--main', annotations: record } };
+  expect(isControlledBy(copy, hello)).toBe(false);
+  expect(isControlledBy(deployment(owner()), hello)).toBe(true);
 });

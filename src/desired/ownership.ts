@@ -17,6 +17,10 @@ export function ownership(object: KubernetesObject, microservice: Microservice):
   return isPredecessor ? 'predecessor' : 'stranger';
 }
 
+/** What deleting takes: a copy of a child carries our record, but not the reference. */
+export const isControlledBy = (object: KubernetesObject, microservice: Microservice): boolean =>
+  object.metadata.ownerReferences?.some(({ controller, uid }) => controller === true && uid === microservice.metadata.uid) ?? false;
+
 const stampOf = ({ metadata }: KubernetesObject): string | undefined => metadata.annotations?.[ANNOTATION.appliedHash];
 
 const recordedOwner = (object: KubernetesObject): string | undefined => stampOf(object)?.split('/')[0];

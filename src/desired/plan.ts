@@ -7,7 +7,7 @@ import type { Manifest } from './manifest.ts';
 import { matches, stamped } from './matches.ts';
 import { ANNOTATION, FIELD_MANAGER, fleetLabels, LABEL } from './names.ts';
 import { deploymentOf, userServiceOf, type Observed, type Service } from './observed.ts';
-import { ownership } from './ownership.ts';
+import { isControlledBy, ownership } from './ownership.ts';
 import { persistentVolumeClaim } from './persistent-volume-claim.ts';
 import { needsDisruptionBudget, podDisruptionBudget } from './pod-disruption-budget.ts';
 import { replicas, replicasManifest } from './replicas.ts';
@@ -26,7 +26,7 @@ export interface Plan {
   readonly waitsFor: readonly Wait[];
 }
 
-export interface Wait {
+interface Wait {
   /** In words. */
   readonly what: string;
   /** Whether an event will say that it has happened; if not, somebody has to look again. */
@@ -122,7 +122,7 @@ const surplus = (observed: Observed, wanted: ReadonlySet<string>): readonly Kube
       !wanted.has(id(child)) &&
       child.kind !== 'PersistentVolumeClaim' &&
       child.kind !== 'ServiceAccount' &&
-      ownership(child, observed.microservice) === 'ours' &&
+      isControlledBy(child, observed.microservice) &&
       !(isUserService(child, observed) && ports(observed.microservice.spec).length > 0),
   );
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import { assert, integer, property } from 'fast-check';
 import { quantity } from './quantity.ts';
 
 test.each([
@@ -14,8 +14,8 @@ test.each(['', 'abc', '1 Gi', '1GiB', '1e3k', 'Mi', '1..5', undefined, null, {}]
 });
 
 test('every number of thousandths equals its decimal form, as the API server writes the one for the other', () => {
-  fc.assert(
-    fc.property(fc.integer({ min: 0, max: 10_000_000 }), (thousandths) => {
+  assert(
+    property(integer({ min: 0, max: 10_000_000 }), (thousandths) => {
       expect(quantity(`${thousandths}m`)).toBe(quantity((thousandths / 1000).toString()));
     }),
   );

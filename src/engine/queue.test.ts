@@ -184,6 +184,16 @@ test('Q4: by priority, then by ready time; raised by a second add, never lowered
   expect(await takeAll(queue)).toEqual(['later', 'initial']);
 });
 
+test('Q4: a raised key does not come a second time from where it was', async () => {
+  const { queue } = make();
+  for (const key of ['a', 'b', 'c']) queue.add(key, { priority: priorities.background });
+  queue.add('a');
+  queue.add('b', { priority: priorities.requested });
+  const picks = [await queue.get(), await queue.get()];
+  queue.add('d', { priority: priorities.background });
+  expect([...picks, ...(await takeAll(queue))]).toEqual(['b', 'a', 'c', 'd']);
+});
+
 test('Q4: every tenth pick takes the oldest, so that a low priority does not starve', async () => {
   const { queue } = make();
   queue.add('patient', { priority: priorities.background });

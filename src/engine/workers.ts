@@ -12,7 +12,7 @@ export interface Pass {
   readonly timedOut: boolean;
 }
 
-export interface WorkersObserver {
+interface WorkersObserver {
   readonly started: (key: string) => void;
   readonly finished: (pass: Pass) => void;
 }

@@ -5,17 +5,17 @@ import { FakeCluster } from '../../test/fake-cluster.ts';
 import { microservice, settings, trafficObserved } from '../../test/observed-world.ts';
 import { reconcile } from './reconcile.ts';
 
-const pass = (cluster: FakeCluster) => reconcile('shop', 'hello', cluster, settings);
+const pass = (fake: FakeCluster) => reconcile('shop', 'hello', fake, settings);
 
 /** Passes until one writes nothing, as the watch events of our own writes would have it. */
-async function settle(cluster: FakeCluster): Promise<void> {
+async function settle(fake: FakeCluster): Promise<void> {
   for (let passes = 0; passes < 10; passes += 1) {
-    const before = cluster.writes.length;
-    await pass(cluster);
-    cluster.rollOut();
-    if (cluster.writes.length === before && passes > 0) return;
+    const before = fake.writes.length;
+    await pass(fake);
+    fake.rollOut();
+    if (fake.writes.length === before && passes > 0) return;
   }
-  throw new Error(`still writing after 10 passes: ${JSON.stringify(cluster.writes.slice(-5))}`);
+  throw new Error(`still writing after 10 passes: ${JSON.stringify(fake.writes.slice(-5))}`);
 }
 
 const listening = trafficObserved({ listenerPorts: new Map([['http', 12_345]]), isListening: true, isAcknowledged: true, readyProxies: 2, applied: new Map([['main', 1]]) });
@@ -46,6 +46,12 @@ test('creates every child, then writes nothing more', async () => {
   fake.now += 3_600_000;
   expect(await pass(fake)).toEqual({ kind: 'settled' });
   expect(fake.writes).toHaveLength(writes);
+});
+
+test('the status of a pass speaks of the children as the API server returned them', async () => {
+  const fake = cluster();
+  await pass(fake);
+  expect(conditionOf(fake, 'Ready')?.message).toBe('main has a change that the Deployment controller has not seen yet.');
 });
 
 test('waits for the proxies before it offers the Service', async () => {

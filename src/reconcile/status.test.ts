@@ -57,27 +57,26 @@ test('all well: Ready alone, the versions with their receipts, and columns for p
 });
 
 /** kstatus: Reconciling and Stalled are there only while true, and never together. */
-test.each<[string, Given, string, string, readonly string[]]>([
-  ['being created', { children: [] }, 'RollingOut', 'v1 is being created.', ['Reconciling']],
-  ['not seen by the Deployment controller', { children: [deployment('v1', 2, 2, { observedGeneration: 1 }), deployment('v2', 1)] }, 'RollingOut', 'v1 has a change that the Deployment controller has not seen', ['Reconciling']],
-  ['half updated', { children: [deployment('v1', 2, 2, { updatedReplicas: 1 }), deployment('v2', 1)] }, 'RollingOut', 'v1 has 1 of 2 pods updated', ['Reconciling']],
-  ['old pods left', { children: [deployment('v1', 2, 2, { replicas: 3 }), deployment('v2', 1)] }, 'RollingOut', 'v1 has 1 old pods left', ['Reconciling']],
-  ['pods not Ready', { children: [deployment('v1', 1, 2), deployment('v2', 1)] }, 'RollingOut', 'v1 has 1 of 2 pods Ready', ['Reconciling']],
-  ['a drain', { input: { waitsFor: ['version v0 to drain'] } }, 'Waiting', 'Waiting for version v0 to drain.', ['Reconciling']],
-  ['a blocker', { input: { blockers: [{ version: 'v1', reason: 'CrashLoop', object: 'Pod/p', message: 'ends' }] } }, 'CrashLoop', 'Pod/p: ends', ['Reconciling']],
-  ['a stuck rollout', { input: { blockers: [{ version: 'v1', reason: 'ProgressDeadlineExceeded', object: 'Deployment/hello--v1', message: 'no progress' }] } }, 'ProgressDeadlineExceeded', 'no progress', ['Stalled']],
-  ['a refusal', { input: { problem: { reason: 'Invalid', message: 'spec: Required value' } } }, 'Invalid', 'spec: Required value', ['Stalled']],
-  ['no proxy', { traffic: trafficObserved() }, 'NoReadyProxy', 'microservice-fleet', ['Reconciling']],
-  ['proxies that have not answered', { traffic: { ...inForce, isAcknowledged: false } }, 'WaitingForProxies', 'not all acknowledged v1 90, v2 10', ['Reconciling']],
-  ['a weight that waits for endpoints', { traffic: { ...inForce, applied: applied(90, 0) } }, 'WaitingForEndpoints', 'Without a Ready pod a version gets no traffic: v2. In force: v1 90, v2 0.', ['Reconciling']],
+test.each<[string, Given, readonly [reason: string, words: string], readonly string[]]>([
+  ['being created', { children: [] }, ['RollingOut', 'v1 is being created.'], ['Reconciling']],
+  ['not seen by the Deployment controller', { children: [deployment('v1', 2, 2, { observedGeneration: 1 }), deployment('v2', 1)] }, ['RollingOut', 'v1 has a change that the Deployment controller has not seen'], ['Reconciling']],
+  ['half updated', { children: [deployment('v1', 2, 2, { updatedReplicas: 1 }), deployment('v2', 1)] }, ['RollingOut', 'v1 has 1 of 2 pods updated'], ['Reconciling']],
+  ['old pods left', { children: [deployment('v1', 2, 2, { replicas: 3 }), deployment('v2', 1)] }, ['RollingOut', 'v1 has 1 old pods left'], ['Reconciling']],
+  ['pods not Ready', { children: [deployment('v1', 1, 2), deployment('v2', 1)] }, ['RollingOut', 'v1 has 1 of 2 pods Ready'], ['Reconciling']],
+  ['a drain', { input: { waitsFor: ['version v0 to drain'] } }, ['Waiting', 'Waiting for version v0 to drain.'], ['Reconciling']],
+  ['a blocker', { input: { blockers: [{ version: 'v1', reason: 'CrashLoop', object: 'Pod/p', message: 'ends' }] } }, ['CrashLoop', 'Pod/p: ends'], ['Reconciling']],
+  ['a stuck rollout', { input: { blockers: [{ version: 'v1', reason: 'ProgressDeadlineExceeded', object: 'Deployment/hello--v1', message: 'no progress' }] } }, ['ProgressDeadlineExceeded', 'no progress'], ['Stalled']],
+  ['a refusal', { input: { problem: { reason: 'Invalid', message: 'spec: Required value' } } }, ['Invalid', 'spec: Required value'], ['Stalled']],
+  ['no proxy', { traffic: trafficObserved() }, ['NoReadyProxy', 'microservice-fleet'], ['Reconciling']],
+  ['proxies that have not answered', { traffic: { ...inForce, isAcknowledged: false } }, ['WaitingForProxies', 'not all acknowledged v1 90, v2 10'], ['Reconciling']],
+  ['a weight that waits for endpoints', { traffic: { ...inForce, applied: applied(90, 0) } }, ['WaitingForEndpoints', 'Without a Ready pod a version gets no traffic: v2. In force: v1 90, v2 0.'], ['Reconciling']],
   [
     'a version that stands in for another',
     { spec: { ...two, versions: [{ name: 'v1', image: 'a', weight: 0 }, { name: 'v2', image: 'b', weight: 10 }] }, traffic: { ...inForce, applied: applied(1, 0) } },
-    'WaitingForEndpoints',
-    'gets no traffic: v2. In force: v1 1, v2 0.',
+    ['WaitingForEndpoints', 'gets no traffic: v2. In force: v1 1, v2 0.'],
     ['Reconciling'],
   ],
-])('%s', (_what, given, reason, words, transient) => {
+])('%s', (_what, given, [reason, words], transient) => {
   const found = of(given);
   expect(condition(found, 'Ready')).toMatchObject({ status: 'False', reason, message: expect.stringContaining(words) });
   expect(types(found).filter((type) => ['Reconciling', 'Stalled'].includes(type))).toEqual(transient);

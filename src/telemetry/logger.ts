@@ -9,7 +9,7 @@ export interface Logger {
   readonly debug: (message: string, fields?: LogFields) => void;
 }
 
-export type LogFields = Readonly<Record<string, unknown>>;
+type LogFields = Readonly<Record<string, unknown>>;
 
 /** JSON lines on stdout with `time`, `level`, `message` and the fields. An Error becomes its stack and the messages of its causes. */
 export function logger(level: LogLevel): Logger {

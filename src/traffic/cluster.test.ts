@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import { assert, integer, property } from 'fast-check';
 import { cluster, loadAssignment, tcpEndpoints, type WeightedEndpoint } from './cluster.ts';
 import type { Endpoint } from './endpoint.ts';
 
@@ -11,8 +11,8 @@ const shareOf = (endpoints: readonly WeightedEndpoint[], prefix: string): number
 };
 
 test('each version gets its share, however many pods it has', () => {
-  fc.assert(
-    fc.property(fc.integer({ min: 1, max: 1_000_000 }), fc.integer({ min: 1, max: 1_000_000 }), fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: 100 }), (a, b, podsOfA, podsOfB) => {
+  assert(
+    property(integer({ min: 1, max: 1_000_000 }), integer({ min: 1, max: 1_000_000 }), integer({ min: 1, max: 100 }), integer({ min: 1, max: 100 }), (a, b, podsOfA, podsOfB) => {
       const endpoints = tcpEndpoints([{ weight: a, endpoints: pods('a', podsOfA) }, { weight: b, endpoints: pods('b', podsOfB) }]);
       const wanted = a / (a + b);
       expect(Math.abs(shareOf(endpoints, 'a') - wanted)).toBeLessThan(1e-4 * Math.min(wanted, 1 - wanted) + 1e-6);

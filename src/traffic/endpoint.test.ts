@@ -57,6 +57,14 @@ test('where none is ready, those that still serve are better than an error', () 
   expect(endpoints([], 'http')).toEqual([]);
 });
 
+test('where none even serves, the unready ones are better than nobody; those that have ended are none', () => {
+  const unready = { addresses: ['10.0.0.1'], conditions: { ready: false, serving: false, terminating: false } };
+  const ended = { addresses: ['10.0.0.2'], conditions: { ready: false, serving: false, terminating: true } };
+  expect(endpoints([slice([unready, ended])], 'http')).toEqual([healthy('10.0.0.1')]);
+  expect(endpoints([slice([unready, ending('10.0.0.3')])], 'http')).toEqual([healthy('10.0.0.3')]);
+  expect(hasReadyEndpoint([slice([unready])])).toBe(false);
+});
+
 test('names instead of addresses are left out', () => {
   expect(endpoints([slice([ready('example.com')], { addressType: 'FQDN' })], 'http')).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import { array, assert, integer, property, string, uniqueArray } from 'fast-check';
 import { isListenerPort, listenerPorts } from './listener-port.ts';
 
 const nothing = new Map<string, number>();
@@ -34,10 +34,10 @@ test('all ports in use is an error with a way out', () => {
 });
 
 test('no two share a port and all are in the range, even where somebody has edited two Services to the same one', () => {
-  const ids = fc.uniqueArray(fc.string({ minLength: 1, maxLength: 4 }), { maxLength: 60 });
-  const ports = fc.array(fc.integer({ min: 10_000, max: 10_040 }), { maxLength: 40 });
-  fc.assert(
-    fc.property(ids, ports, ports, (wanted, observed, taken) => {
+  const ids = uniqueArray(string({ minLength: 1, maxLength: 4 }), { maxLength: 60 });
+  const ports = array(integer({ min: 10_000, max: 10_040 }), { maxLength: 40 });
+  assert(
+    property(ids, ports, ports, (wanted, observed, taken) => {
       const seen = new Map(observed.map((port, index) => [wanted[index] ?? `gone-${index}`, port]));
       const assigned = [...listenerPorts('shop', wanted, seen, new Set(taken)).values()];
       expect(assigned).toHaveLength(wanted.length);

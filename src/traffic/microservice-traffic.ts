@@ -14,7 +14,7 @@ export interface TrafficInput {
   readonly versions: readonly TrafficVersion[];
 }
 
-export interface TrafficPort {
+interface TrafficPort {
   readonly name: string;
   readonly protocol: Protocol;
   /** Where the proxies listen. */

@@ -15,7 +15,7 @@ import type { AdsServer } from './ads-server.ts';
 import type { Receipt } from './receipt.ts';
 
 /** What the plane reads: caches that are synced and change before the plane is told. */
-export interface TrafficCaches {
+interface TrafficCaches {
   microservices(): readonly Microservice[];
   microservice(namespace: string, name: string): Microservice | undefined;
   /** Ours, of all Microservices. */

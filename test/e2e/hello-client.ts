@@ -37,7 +37,7 @@ export function helloGrpcClient(port: number, connections = 2): HelloClient {
         let message: unknown;
         const call = client.makeUnaryRequest(method.path, method.requestSerialize, method.responseDeserialize, { name: 'world' }, { deadline: Date.now() + 10_000 }, (error: ServiceError | null, reply) => {
           if (error) reject(error);
-          message = (reply as { message?: unknown } | undefined)?.message;
+          message = reply?.message;
         });
         call.on('status', ({ code, metadata }: { code: number; metadata: Metadata }) => {
           // grpc-js calls this just before or just after the callback.

@@ -153,10 +153,10 @@ function count(writes: readonly Parameters<typeof written>[0][]): number {
   return writes.length;
 }
 
-/** No write for 5 s. */
+/** No write for 20 s: the autoscalers that were deleted and made again read their metrics every 15 s. */
 function settled(auditLogPath: string): Promise<void> {
-  return until('the operator has nothing left to write', 60_000, () => {
-    if (operatorWrites(auditLogPath, Date.now() - 5_000).length > 0) throw new Error('still writing');
+  return until('the operator has nothing left to write', 120_000, () => {
+    if (operatorWrites(auditLogPath, Date.now() - 20_000).length > 0) throw new Error('still writing');
   });
 }
 
