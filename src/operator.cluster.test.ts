@@ -541,8 +541,8 @@ test.concurrent('a quota that keeps pods away is a blocker within 10 s', async (
 test('probes and metrics answer', async () => {
   expect(await operator.ask('probes', '/livez')).toEqual({ status: 200, text: 'ok\n' });
   expect(await operator.ask('probes', '/readyz')).toEqual({ status: 200, text: 'ok\n' });
+  await eventually(async () => expect((await operator.ask('metrics', '/metrics')).text).toMatch(/^leader_election_master_status 1$/m), 5_000);
   const { text } = await operator.ask('metrics', '/metrics');
-  expect(text).toMatch(/^leader_election_master_status 1$/m);
   expect(text).toMatch(/^# TYPE controller_runtime_reconcile_total counter$/m);
   expect(text).not.toMatch(/^informer_handler_errors_total [1-9]/m);
   expect(operator.noise).toEqual([]);
@@ -597,10 +597,12 @@ test('SIGTERM: it exits 0 within 5 s and releases the lease; another leads withi
   figures['stop_ms'] = Math.round(tookMs);
   expect([undefined, 'second']).toContain(await leaderName());
   operator = second;
-  figures['handover_ms'] = await timed(async () => expect(await leaderName()).toBe('second'), 3_000);
+  const handoverMs = await timed(async () => expect(await leaderName()).toBe('second'), 10_000);
+  figures['handover_ms'] = handoverMs;
   const writes = await writesWithin(sinceMs, 15_000);
   figures['restart_writes'] = writes.length;
   expect(writes).toEqual([]);
+  expect(handoverMs).toBeLessThan(3_000);
 }, 60_000);
 
 test('kill -9: another leads within 20 s and takes up the change that was under way', async () => {

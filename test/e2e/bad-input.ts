@@ -105,6 +105,8 @@ async function one({ name, spoil, correct, reason, before }: Impossible): Promis
   await untilReady(cluster, name);
   if (before) await cluster.lab.kubectl(['apply', `--namespace=${NAMESPACE}`, '--filename=-'], JSON.stringify(before));
   await using http = helloHttpClient(await cluster.lab.publish({ ...ref, port: 80 }), 2);
+  // kube-proxy takes up to a second to know a new Service.
+  await until(`${name} answers`, 10_000, http.request);
   const load = new Load(http.request, 20);
   const spoiledMs = performance.now();
   await cluster.client.mergePatch(resourceKinds.microservice, ref, { spec: spoil });
@@ -131,4 +133,6 @@ async function operatorRestarts(): Promise<number> {
   return items.flatMap((pod) => pod.status?.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0);
 }
 
-const round = (seconds: number): number => Math.round(seconds * 10) / 10;
+function round(seconds: number): number {
+  return Math.round(seconds * 10) / 10;
+}

@@ -35,7 +35,7 @@ export function helloGrpcClient(port: number, connections = 2): HelloClient {
         const client = clients[next++ % connections];
         if (!client) return;
         let message: unknown;
-        const call = client.makeUnaryRequest(method.path, method.requestSerialize, method.responseDeserialize, { name: 'world' }, { deadline: Date.now() + 10_000 }, (error: ServiceError | null, reply) => {
+        const call = client.makeUnaryRequest<object, { readonly message?: string }>(method.path, method.requestSerialize, method.responseDeserialize as (bytes: Buffer) => object, { name: 'world' }, { deadline: Date.now() + 10_000 }, (error: ServiceError | null, reply) => {
           if (error) reject(error);
           message = reply?.message;
         });

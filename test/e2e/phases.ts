@@ -43,5 +43,11 @@ export class Phases {
 function explain(protocol: string, samples: readonly Sample[]): void {
   const slowestMs = Math.max(0, ...samples.map(({ startedMs, endedMs }) => endedMs - startedMs));
   process.stdout.write(`    ${protocol}: ${samples.length} sent, ${failures(samples).length} failed, slowest ${Math.round(slowestMs)} ms\n`);
-  for (const { startedMs, endedMs, failure } of failures(samples)) process.stdout.write(`      ${new Date(startedMs).toISOString()} after ${Math.round(endedMs - startedMs)} ms: ${failure}\n`);
+  for (const [message, group] of Map.groupBy(failures(samples), kindOfFailure)) {
+    const [first, last] = [group[0], group.at(-1)].map((sample) => new Date(sample?.startedMs ?? 0).toISOString());
+    process.stdout.write(`      ${group.length} times from ${first} to ${last}: ${message}\n`);
+  }
 }
+
+/** Without the times that gRPC adds. */
+const kindOfFailure = ({ failure = '' }: Sample): string => failure.replace(/ after \d.*$/, '');
