@@ -3,6 +3,7 @@ import type { ObjectMeta } from '../api/kubernetes-object.ts';
 import { type Manifest, pruned } from './manifest.ts';
 import { FLEET, fleetLabels } from './names.ts';
 import type { Settings } from './settings.ts';
+import { spreadOverNodes, spreadOverZones } from './spread.ts';
 
 export const FLEET_SECRET = 'microservice-fleet-tls';
 /** Where Envoy answers the kubelet (`/ready`) and Prometheus; below the range of listener ports. */
@@ -15,13 +16,13 @@ const ENVOY_DRAIN_SECONDS = 8;
 const EXIT_MARGIN_SECONDS = 10;
 
 /**
- * How long a proxy that ends stays up: until every Service has left it out and its connections were closed politely.
- * The controller-manager writes about 20 Services a second. Coarse steps, because another value rolls the fleet.
+ * How long it takes until every Service knows that a proxy has come or is going: the controller-manager writes about 20 of their slices
+ * a second. In coarse steps, because another value rolls the fleet.
  */
-export function fleetSleepSeconds(serviceCount: number): number {
-  const step = [100, 400, 1600].find((limit) => serviceCount <= limit) ?? 6400;
-  return 20 + step / 20;
-}
+const spreadSeconds = (serviceCount: number): number => ([100, 400, 1600, 6400].find((limit) => serviceCount <= limit) ?? 25_600) / 20;
+
+/** How long a proxy that ends stays up: until no Service sends it connections and those it has were closed politely. */
+export const fleetSleepSeconds = (serviceCount: number): number => 20 + spreadSeconds(serviceCount);
 
 export interface FleetInput {
   readonly namespace: string;
@@ -70,7 +71,7 @@ const fleetDisruptionBudget = ({ namespace, settings }: FleetInput): Manifest =>
 });
 
 function fleetDeployment(input: FleetInput): Manifest {
-  const { namespace, settings } = input;
+  const { namespace, settings, serviceCount } = input;
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -78,7 +79,8 @@ function fleetDeployment(input: FleetInput): Manifest {
     spec: {
       replicas: settings.fleetReplicas,
       revisionHistoryLimit: 3,
-      minReadySeconds: 2,
+      // The next proxy goes when every Service has this one.
+      minReadySeconds: 2 + spreadSeconds(serviceCount),
       selector: { matchLabels: fleetLabels },
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
       template: { metadata: { labels: fleetLabels }, spec: fleetPod(input) },
@@ -94,13 +96,8 @@ function fleetPod({ namespace, settings, bootstrap, serviceCount }: FleetInput):
     enableServiceLinks: false,
     terminationGracePeriodSeconds: sleepSeconds + ENVOY_DRAIN_SECONDS + EXIT_MARGIN_SECONDS,
     securityContext: { runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, fsGroup: 65532, seccompProfile: { type: 'RuntimeDefault' } },
-    topologySpreadConstraints: ['topology.kubernetes.io/zone', 'kubernetes.io/hostname'].map((topologyKey) => ({
-      topologyKey,
-      maxSkew: 1,
-      whenUnsatisfiable: 'ScheduleAnyway',
-      labelSelector: { matchLabels: fleetLabels },
-      matchLabelKeys: ['pod-template-hash'],
-    })),
+    topologySpreadConstraints: [spreadOverNodes(fleetLabels)],
+    affinity: { podAntiAffinity: spreadOverZones(fleetLabels) },
     containers: [
       {
         name: 'envoy',

@@ -1,6 +1,7 @@
 import type { EnvVar, FileMount, Microservice, MicroserviceSpec } from '../api/microservice.ts';
 import { ANNOTATION, claimName, versionLabels, versionSelector } from './names.ts';
 import { containerProbes } from './probes.ts';
+import { spreadOverNodes, spreadOverZones } from './spread.ts';
 import type { Port, Version } from './version.ts';
 
 /** Longer than it takes a new leader to be elected (lease 15 s) and to tell the proxies: a pod that ends while nobody leads still answers. */
@@ -18,6 +19,7 @@ export interface PodTemplate {
 export function podTemplate(microservice: Microservice, version: Version, ports: readonly Port[], configHash: string | undefined): PodTemplate {
   const { spec } = microservice;
   const { name } = microservice.metadata;
+  const pods = versionSelector(name, version.name);
   const preStopSleepSeconds = spec.lifecycle?.preStopSleepSeconds ?? PRE_STOP_SLEEP_SECONDS;
   return {
     metadata: {
@@ -34,9 +36,9 @@ export function podTemplate(microservice: Microservice, version: Version, ports:
       securityContext: podSecurityContext(spec, version),
       nodeSelector: spec.scheduling?.nodeSelector,
       tolerations: spec.scheduling?.tolerations,
-      affinity: spec.scheduling?.affinity,
+      affinity: { podAntiAffinity: spreadOverZones(pods), ...spec.scheduling?.affinity },
       priorityClassName: spec.scheduling?.priorityClassName,
-      topologySpreadConstraints: ['topology.kubernetes.io/zone', 'kubernetes.io/hostname'].map((topologyKey) => spread(topologyKey, name, version)),
+      topologySpreadConstraints: [spreadOverNodes(pods)],
       containers: [
         {
           name: 'main',
@@ -77,15 +79,6 @@ function containerSecurityContext(spec: MicroserviceSpec): object | undefined {
   if (spec.podSecurity === 'Baseline') return undefined;
   return { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } };
 }
-
-/** Spread by default, but a small cluster still gets its pods; counted per revision, so that a rollout does not skew. */
-const spread = (topologyKey: string, name: string, version: Version): object => ({
-  topologyKey,
-  maxSkew: 1,
-  whenUnsatisfiable: 'ScheduleAnyway',
-  labelSelector: { matchLabels: versionSelector(name, version.name) },
-  matchLabelKeys: ['pod-template-hash'],
-});
 
 interface Volume {
   readonly source: { readonly name: string; readonly [kind: string]: unknown };
