@@ -37,14 +37,17 @@ export function createApiClient(access: ApiAccess): ApiClient {
 
   function send({ method = 'GET', path, body }: ApiCall): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
+      const payload = body === undefined ? '' : JSON.stringify(body);
       const headers = {
+        // Node leaves it out for a DELETE, and the body would be taken for the next request.
+        'content-length': Buffer.byteLength(payload),
         authorization: `Bearer ${access.token}`,
         'user-agent': 'lab',
         ...(body === undefined ? {} : { 'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json' }),
       };
       const sent = request(new URL(path, access.server), { agent, method, headers }, resolve);
       sent.once('error', reject);
-      sent.end(body === undefined ? undefined : JSON.stringify(body));
+      sent.end(payload);
     });
   }
 

@@ -347,7 +347,8 @@ test.concurrent('a stranger with a name of the fleet is left as it is, and the f
   await createNamespace(namespace);
   const account = await client.create<Manifest>({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { namespace, name: 'microservice-fleet' } });
   await createMicroservice(namespace, 'hello', { bundled: 'hello-http' });
-  await expectEvent(namespace, ['Warning', 'NameConflict', 'microservice-fleet']);
+  const blocker = { reason: 'FleetBlocked', object: 'Deployment/microservice-fleet', message: expect.stringContaining('ServiceAccount microservice-fleet') };
+  await eventually(async () => expect((await microserviceOf(namespace, 'hello')).status?.blockers).toContainEqual(blocker), 10_000);
   expect(await client.get<Manifest>(resourceKinds.serviceAccount, refOf(account))).toEqual(account);
   expect(await idsOf(fleetOf(namespace))).toEqual([]);
   await unlooked(`fleet/${namespace}`);

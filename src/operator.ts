@@ -163,6 +163,9 @@ export class Operator {
       events: this.#events,
       settings: this.#settings,
       traffic: (microservice) => this.#requirePlane().observe(microservice),
+      onFleetProblem: (namespace) => {
+        for (const { metadata } of this.#caches.microservices.byIndex('namespace', namespace)) this.#queue.add(microserviceKey(namespace, metadata.name));
+      },
       onWrite: (key, verb, what) => logger.info(verb, { key, reconcileId: this.#reconcileIds.get(key), what }),
       nowMs: Date.now,
       monotonicMs: () => performance.now(),

@@ -10,7 +10,7 @@ import { id, isFleetSelector } from '../desired/plan.ts';
 import type { Settings } from '../desired/settings.ts';
 import { ports, provider, versions } from '../desired/version.ts';
 import type { FleetObserved } from '../reconcile/fleet.ts';
-import type { OperatorEvent, ReconcilePorts } from '../reconcile/ports.ts';
+import type { OperatorEvent, Problem, ReconcilePorts } from '../reconcile/ports.ts';
 import type { Caches } from './caches.ts';
 import type { Client } from './client.ts';
 import type { EventRecorder } from './event-recorder.ts';
@@ -24,6 +24,8 @@ export interface ClusterPortsOptions {
   readonly events: Pick<EventRecorder, 'record'>;
   readonly settings: Settings;
   readonly traffic: (microservice: Microservice) => TrafficObserved;
+  /** Another or no problem with the fleet of the namespace than before: its Microservices have to report it. */
+  readonly onFleetProblem: (namespace: string) => void;
   /** For the log: every write that the API server has taken. */
   readonly onWrite: (key: string, verb: 'applied' | 'removed' | 'status written', what: string) => void;
   /** Wall clock. */
@@ -38,6 +40,7 @@ export class ClusterPorts {
   readonly #options: ClusterPortsOptions;
   readonly #written: WrittenVersions;
   readonly #idleSinceMs = new Map<string, number>();
+  readonly #fleetProblems = new Map<string, Problem>();
 
   constructor(options: ClusterPortsOptions) {
     this.#options = options;
@@ -56,7 +59,12 @@ export class ClusterPorts {
 
   /** Without the certificate and the bootstrap, which are not this room's. */
   fleetPorts(key: string, signal: AbortSignal) {
-    return { ...this.#writes(key, signal), observe: (namespace: string) => this.#observeFleet(key, namespace) };
+    return {
+      ...this.#writes(key, signal),
+      observe: (namespace: string) => this.#observeFleet(key, namespace),
+      report: (namespace: string, problem: Problem | undefined) => this.#reportFleet(namespace, problem),
+      refusal,
+    };
   }
 
   #writes(key: string, signal: AbortSignal) {
@@ -89,6 +97,7 @@ export class ClusterPorts {
     if (this.#isStale(key)) return 'stale';
     const microservice = caches.microservices.get(namespace, name);
     if (!microservice) return undefined;
+    const fleetProblem = this.#fleetProblems.get(namespace);
     const referenced = new Set(versions(microservice, settings).flatMap((version) => configMapNames(microservice.spec, version)));
     return {
       microservice,
@@ -99,6 +108,7 @@ export class ClusterPorts {
         return found ? [[configMap, found.contentHash] as const] : [];
       })),
       proxyPods: caches.fleetPods(namespace),
+      ...(fleetProblem === undefined || provider(microservice.spec) === 'Service' ? {} : { fleetProblem }),
       traffic: traffic(microservice),
     };
   }
@@ -111,6 +121,13 @@ export class ClusterPorts {
     if (serviceCount > 0) this.#idleSinceMs.delete(namespace);
     else if (!this.#idleSinceMs.has(namespace)) this.#idleSinceMs.set(namespace, nowMs());
     return { namespace, children, serviceCount, idleSinceMs: this.#idleSinceMs.get(namespace) };
+  }
+
+  #reportFleet(namespace: string, problem: Problem | undefined): void {
+    if (this.#fleetProblems.get(namespace)?.message === problem?.message) return;
+    if (problem) this.#fleetProblems.set(namespace, problem);
+    else this.#fleetProblems.delete(namespace);
+    this.#options.onFleetProblem(namespace);
   }
 
   /** Microservices that want proxies, and those whose Service still points at them. */

@@ -22,7 +22,6 @@ export const resourceKinds = {
   deployment: namespaced('apps/v1', 'Deployment', 'deployments'),
   horizontalPodAutoscaler: namespaced('autoscaling/v2', 'HorizontalPodAutoscaler', 'horizontalpodautoscalers'),
   podDisruptionBudget: namespaced('policy/v1', 'PodDisruptionBudget', 'poddisruptionbudgets'),
-  networkPolicy: namespaced('networking.k8s.io/v1', 'NetworkPolicy', 'networkpolicies'),
   endpointSlice: namespaced('discovery.k8s.io/v1', 'EndpointSlice', 'endpointslices'),
   lease: namespaced('coordination.k8s.io/v1', 'Lease', 'leases'),
   event: namespaced('events.k8s.io/v1', 'Event', 'events'),

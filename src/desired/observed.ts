@@ -12,6 +12,8 @@ export interface Observed {
   readonly configMaps: ReadonlyMap<string, string>;
   /** The Envoy pods of this namespace. */
   readonly proxyPods: readonly Pod[];
+  /** Why they cannot be made as they should be. */
+  readonly fleetProblem?: { readonly reason: string; readonly message: string };
   readonly traffic: TrafficObserved;
 }
 

@@ -10,6 +10,7 @@ class FakeFleet implements FleetPorts {
   idleSinceMs: number | undefined;
   failRemoval = Number.POSITIVE_INFINITY;
   hasCertificate = false;
+  problem: Parameters<FleetPorts['report']>[1];
 
   observe(namespace: string): FleetObserved {
     const children = this.cluster.objects().filter((object) => object.metadata.labels?.['microservice-operator.io/component'] === 'fleet');
@@ -17,7 +18,8 @@ class FakeFleet implements FleetPorts {
   }
   get: FleetPorts['get'] = (manifest) => this.cluster.get(manifest);
   apply: FleetPorts['apply'] = (manifest, options) => this.cluster.apply(manifest, options);
-  event: FleetPorts['event'] = (about, event) => this.cluster.event(about, event);
+  report: FleetPorts['report'] = (_namespace, problem) => void (this.problem = problem);
+  refusal: FleetPorts['refusal'] = (error) => this.cluster.refusal(error);
   nowMs = (): number => this.cluster.nowMs();
   bootstrap = (): string => '{}';
 
@@ -65,7 +67,17 @@ test('touches nothing where the name belongs to somebody else, and says so', asy
   expect(await pass(fleet)).toMatchObject({ kind: expect.stringMatching(/stalled|waiting/) });
   expect(fleet.cluster.writes).toEqual([]);
   expect(fleet.hasCertificate).toBe(false);
-  expect(fleet.cluster.events).toMatchObject([{ type: 'Warning', reason: 'NameConflict', message: expect.stringContaining('Service microservice-fleet') }]);
+  expect(fleet.problem).toMatchObject({ reason: 'NameConflict', message: expect.stringContaining('Service microservice-fleet') });
+  fleet.cluster.drop('Service/microservice-fleet');
+  await pass(fleet);
+  expect(fleet.problem).toBeUndefined();
+});
+
+test('tells the refusal of the API server, and tries again', async () => {
+  const fleet = new FakeFleet();
+  fleet.cluster.refuses = (manifest) => (manifest.kind === 'Deployment' ? 'deployments are over quota' : undefined);
+  expect(await pass(fleet)).toMatchObject({ kind: 'waiting' });
+  expect(fleet.problem?.message).toContain('over quota');
 });
 
 test('stays until its last Service has been gone for a while, then goes altogether', async () => {
@@ -109,7 +121,8 @@ const withPorts = (fleet: FakeFleet): FleetPorts => ({
   get: fleet.get,
   apply: fleet.apply,
   remove: (object) => fleet.remove(object),
-  event: fleet.event,
+  report: fleet.report,
+  refusal: fleet.refusal,
   ensureCertificate: () => fleet.ensureCertificate(),
   removeCertificate: () => fleet.removeCertificate(),
   bootstrap: fleet.bootstrap,

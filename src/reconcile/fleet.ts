@@ -7,7 +7,7 @@ import { FIELD_MANAGER } from '../desired/names.ts';
 import { isFleetObject } from '../desired/ownership.ts';
 import type { Settings } from '../desired/settings.ts';
 import { type Outcome, settled } from '../engine/outcome.ts';
-import type { OperatorEvent } from './ports.ts';
+import type { Problem } from './ports.ts';
 
 export interface FleetObserved {
   readonly namespace: string;
@@ -23,27 +23,42 @@ export interface FleetPorts {
   get(manifest: Manifest): Promise<KubernetesObject | undefined>;
   apply(manifest: Manifest, options: { readonly fieldManager: string; readonly force: boolean }): Promise<KubernetesObject>;
   remove(object: KubernetesObject): Promise<void>;
-  event(about: KubernetesObject, event: OperatorEvent): void;
   /** Makes sure that the fleet's certificate is there and not due; answers in how many ms it will be due. */
   ensureCertificate(namespace: string): Promise<{ readonly dueInMs: number }>;
   removeCertificate(namespace: string): Promise<void>;
   /** Envoy's bootstrap as JSON. */
   bootstrap(namespace: string): string;
+  /** Why the namespace has no fleet that is up to date, for the status of its Microservices; undefined: nothing is wrong. */
+  report(namespace: string, problem: Problem | undefined): void;
+  /** As of `ReconcilePorts`. */
+  refusal(error: unknown): Problem | undefined;
   nowMs(): number;
 }
 
 /** Longer than the drain of the last Service that pointed here. */
 const IDLE_MS = 30_000;
 const STALE_RETRY_MS = 200;
-/** A stranger's object that goes sends no event. */
-const STRANGER_RETRY_MS = 10_000;
+/** A stranger's object that goes, a raised quota and a granted permission send no event. */
+const PROBLEM_RETRY_MS = 10_000;
 const MAX_WAIT_MS = 24 * 3600 * 1000;
 
 export async function reconcileFleet(namespace: string, ports: FleetPorts, settings: Settings): Promise<Outcome> {
   const observed = ports.observe(namespace);
   if (observed === 'stale') return { kind: 'waiting', afterMs: STALE_RETRY_MS };
   if (!observed) return settled;
-  return observed.serviceCount > 0 ? keep(observed, ports, settings) : retire(observed, ports);
+  if (observed.serviceCount === 0) return retire(observed, ports);
+  try {
+    return await keep(observed, ports, settings);
+  } catch (error) {
+    const problem = ports.refusal(error);
+    if (!problem) throw error;
+    return stuck(namespace, problem, ports);
+  }
+}
+
+function stuck(namespace: string, problem: Problem, ports: FleetPorts): Outcome {
+  ports.report(namespace, problem);
+  return { kind: 'waiting', afterMs: PROBLEM_RETRY_MS };
 }
 
 async function keep({ namespace, children, serviceCount }: FleetObserved, ports: FleetPorts, settings: Settings): Promise<Outcome> {
@@ -56,18 +71,22 @@ async function keep({ namespace, children, serviceCount }: FleetObserved, ports:
   // Where labels were edited away, the caches do not hold what is there.
   const found = (await Promise.all(due.filter((manifest) => !live.has(manifest.kind)).map((manifest) => ports.get(manifest)))).filter((object) => object !== undefined);
   const stranger = found.find((object) => !isFleetObject(object));
-  if (stranger) {
-    ports.event(stranger, { type: 'Warning', reason: 'NameConflict', action: 'Apply', message: `${stranger.kind} ${stranger.metadata.name} is needed by the Envoy fleet of this namespace but is not ours: rename or delete it` });
-    return { kind: 'waiting', afterMs: STRANGER_RETRY_MS };
-  }
+  if (stranger) return stuck(namespace, nameConflict(stranger), ports);
   // The certificate first: a pod without its Secret waits for a minute before the kubelet tries again.
   const { dueInMs } = await ports.ensureCertificate(namespace);
   const ours = new Set([...children, ...found].map((object) => object.kind));
   for (const manifest of due) await ports.apply(manifest, { fieldManager: FIELD_MANAGER.main, force: ours.has(manifest.kind) });
+  ports.report(namespace, undefined);
   return { kind: 'waiting', afterMs: Math.min(dueInMs, MAX_WAIT_MS) };
 }
 
+const nameConflict = ({ kind, metadata }: KubernetesObject): Problem => ({
+  reason: 'NameConflict',
+  message: `${kind} ${metadata.name} is needed by the Envoy fleet of this namespace but is not ours: rename or delete it, or set traffic.provider: Service`,
+});
+
 async function retire({ namespace, children, idleSinceMs }: FleetObserved, ports: FleetPorts): Promise<Outcome> {
+  ports.report(namespace, undefined);
   if (children.length === 0) return settled;
   const restMs = (idleSinceMs ?? ports.nowMs()) + IDLE_MS - ports.nowMs();
   if (restMs > 0) return { kind: 'waiting', afterMs: restMs };

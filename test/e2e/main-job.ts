@@ -10,7 +10,7 @@ import { hpaUp } from './hpa.ts';
 import { failures, Load, nowMs, sendAll, share, threeSigma, type RequestOnce, type Sample } from './load.ts';
 import { NAMESPACE, OPERATOR_NAMESPACE, startNodeCluster, step, untilReady, type NodeCluster } from './node-cluster.ts';
 import { repairs } from './repair.ts';
-import { until } from './until.ts';
+import { elapsed, until } from './until.ts';
 
 const microservice = (name: string, spec: object): string =>
   JSON.stringify({ apiVersion: 'microservice-operator.io/v1alpha1', kind: 'Microservice', metadata: { name, namespace: NAMESPACE }, spec });
@@ -139,12 +139,12 @@ function explain(samples: readonly Sample[]): void {
 async function steadyState({ lab: { auditLogPath = '' } }: NodeCluster): Promise<void> {
   await settled(auditLogPath);
   const idleSinceMs = Date.now();
-  await elapsed(idleSinceMs, 60_000);
+  await elapsed(60_000);
   figures['idle_writes_60s'] = count(operatorWrites(auditLogPath, idleSinceMs));
   const restartMs = Date.now();
   await lab.kubectl(['rollout', 'restart', 'deployment/microservice-operator', `--namespace=${OPERATOR_NAMESPACE}`]);
   await lab.kubectl(['rollout', 'status', 'deployment/microservice-operator', `--namespace=${OPERATOR_NAMESPACE}`, '--timeout=120s']);
-  await elapsed(Date.now(), 30_000);
+  await elapsed(30_000);
   figures['restart_writes'] = count(operatorWrites(auditLogPath, restartMs));
 }
 
@@ -157,13 +157,6 @@ function count(writes: readonly Parameters<typeof written>[0][]): number {
 function settled(auditLogPath: string): Promise<void> {
   return until('the operator has nothing left to write', 120_000, () => {
     if (operatorWrites(auditLogPath, Date.now() - 20_000).length > 0) throw new Error('still writing');
-  });
-}
-
-/** The measured time itself, not a wait for something to happen. */
-function elapsed(sinceMs: number, ms: number): Promise<void> {
-  return until(`${ms} ms are over`, ms + 5_000, () => {
-    if (Date.now() - sinceMs < ms) throw new Error('not yet');
   });
 }
 

@@ -1,6 +1,7 @@
 import type { Figures } from './figures.ts';
 import { failures, Load, nowMs, type RequestOnce, type Sample } from './load.ts';
 import { step } from './node-cluster.ts';
+import { elapsed } from './until.ts';
 
 interface Phase {
   readonly name: string;
@@ -12,6 +13,9 @@ export interface LoadedOptions {
   readonly perSecond: number;
 }
 
+/** What a phase breaks may show only when connections that were idle, or new ones, are used. */
+const AFTERMATH_MS = 5_000;
+
 /** Constant load while one thing after the other happens; each request counts for the phase in which it began. */
 export class Phases {
   readonly #loads: ReadonlyMap<string, Load>;
@@ -21,11 +25,12 @@ export class Phases {
     this.#loads = new Map(Object.entries(loads).map(([protocol, { request, perSecond }]) => [protocol, new Load(request, perSecond)]));
   }
 
-  /** `run` resolves when everything that it set off is over; what follows belongs to the next phase. */
+  /** `run` resolves when everything that it set off is over. */
   async phase(name: string, run: () => Promise<void>): Promise<void> {
     const phase = { name, startedMs: nowMs() };
     this.#phases.push(phase);
     await step(name.replaceAll('_', ' '), run);
+    await elapsed(AFTERMATH_MS);
     for (const [protocol, load] of this.#loads) explain(protocol, load.samples.filter(({ startedMs }) => startedMs >= phase.startedMs));
   }
 

@@ -12,3 +12,10 @@ export async function until<T>(what: string, deadlineMs: number, check: () => Pr
     });
   }
 }
+
+/** The measured time itself, not a wait for something to happen. */
+export function elapsed(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
