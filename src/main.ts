@@ -71,7 +71,7 @@ async function checkUninstall(transport: Transport): Promise<number> {
   await transport.close();
   if (items.length === 0) return 0;
   const names = items.slice(0, 10).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
-  process.stderr.write(`${items.length} Microservices still exist (${names.join(', ')}): delete them first, or uninstall with --set uninstall.force=true\n`);
+  process.stderr.write(`${items.length} Microservices still exist (${names.join(', ')}): delete them first; helm uninstall --no-hooks goes on without asking\n`);
   return 1;
 }
 

@@ -1,9 +1,8 @@
 /** The object graph of one operator process, and its life: warm caches, wait for the lease, lead, stop. */
 import { randomBytes } from 'node:crypto';
-import type { KubernetesObject } from './api/kubernetes-object.ts';
 import type { Config } from './config.ts';
 import { isConflict } from './cluster/api-error.ts';
-import { Caches, microserviceOf, serviceOfSlice } from './cluster/caches.ts';
+import { Caches } from './cluster/caches.ts';
 import { readFleetCertificate, readOrCreateAuthority, removeFleetCertificate, writeFleetCertificate, type KeyPair } from './cluster/certificate-secrets.ts';
 import { Client } from './cluster/client.ts';
 import { ClusterPorts } from './cluster/cluster-ports.ts';
@@ -11,13 +10,10 @@ import type { CredentialSource } from './cluster/connection.ts';
 import { failedOutcome } from './cluster/failure.ts';
 import { EventRecorder } from './cluster/event-recorder.ts';
 import { LeaderElection } from './cluster/lease.ts';
-import type { Change } from './cluster/store.ts';
 import { Transport } from './cluster/transport.ts';
-import { configMapNames } from './desired/config-hash.ts';
 import { CERTIFICATE_DIRECTORY, FLEET_ADMIN_PORT, FLEET_READY_PORT } from './desired/fleet.ts';
 import { LABEL, OPERATOR } from './desired/names.ts';
 import type { Settings } from './desired/settings.ts';
-import { versions } from './desired/version.ts';
 import type { Outcome } from './engine/outcome.ts';
 import { WorkQueue } from './engine/queue.ts';
 import { runWorkers, type Pass } from './engine/workers.ts';
@@ -30,7 +26,9 @@ import { AdsServer } from './xds/ads-server.ts';
 import type { AdsEvent } from './xds/ads-event.ts';
 import { createCertificateAuthority, isDue, isIssuedBy, issueFleetCertificate, issueServerCertificate } from './xds/certificate-authority.ts';
 import { systemClock } from './xds/clock.ts';
+import { LeavingProxies } from './xds/leaving-proxies.ts';
 import { TrafficPlane } from './xds/traffic-plane.ts';
+import { microserviceKey, subscribe } from './wake-ups.ts';
 
 export interface OperatorOptions {
   readonly config: Config;
@@ -45,9 +43,6 @@ const PASS_TIMEOUT_MS = 60_000;
 const STOP_DEADLINE_MS = 4_000;
 const CERTIFICATE_CHECK_MS = 3600_000;
 const DRAIN_PERIOD_MS = 1_000;
-
-const microserviceKey = (namespace: string, name: string): string => `microservice/${namespace}/${name}`;
-const fleetKey = (namespace: string): string => `fleet/${namespace}`;
 
 export class Operator {
   readonly metrics: Metrics;
@@ -92,7 +87,7 @@ export class Operator {
     });
     this.#client = new Client({ transport: this.#transport, mayWrite: () => !config.leaderElect || this.#election.mayWrite() });
     this.#events = new EventRecorder({ client: this.#client, controller: `${LABEL.microservice.split('/')[0]}/controller`, instance: config.identity, onDropped: () => this.metrics.eventDropped() });
-    this.#caches = new Caches({ transport: this.#transport, onHandlerError: (error) => this.#handlerFailed(error) });
+    this.#caches = new Caches({ transport: this.#transport, onHandlerError: (error) => this.#handlerFailed(error), onWatchError: (error, kind) => logger.warn('watch failed, goes on by itself', { kind, error }) });
   }
 
   /** Resolves when `signal` has aborted and everything is over; rejects when leadership is lost or the start fails. */
@@ -139,12 +134,14 @@ export class Operator {
     });
     this.#plane = plane;
     plane.start();
+    // At once: what is deleted before would be noticed by nobody.
+    subscribe({ caches: this.#caches, plane, queue: this.#queue, settings: this.#settings });
     server.onReceipt((namespace, owner) => plane.receiptChanged(namespace, owner));
     server.ready();
     const port = await server.listen({ host: '0.0.0.0', port: config.xdsPort });
     logger.info('serving xDS', { port });
-    this.#subscribe(plane);
-    const timer = setInterval(() => plane.drainLeaving(new Set(this.#caches.pods.list().map((pod) => pod.metadata.namespace ?? ''))), DRAIN_PERIOD_MS);
+    const leaving = this.#leavingProxies(server);
+    const timer = setInterval(() => leaving.drainDue(), DRAIN_PERIOD_MS);
     const renewal = setInterval(() => void this.#renewServerCertificate(server, authority), CERTIFICATE_CHECK_MS);
     try {
       await this.#work(authority);
@@ -153,6 +150,17 @@ export class Operator {
       clearInterval(renewal);
       server.close();
     }
+  }
+
+  #leavingProxies(server: AdsServer): LeavingProxies {
+    const caches = this.#caches;
+    return new LeavingProxies({
+      leaving: () => caches.pods.byIndex('leaving', 'fleet'),
+      servicesIn: (namespace) => caches.services.byIndex('namespace', namespace),
+      slicesOf: (namespace, service) => caches.slicesOf(namespace, service),
+      drain: (namespace, nodeId) => server.drain(namespace, nodeId),
+      nowMs: Date.now,
+    });
   }
 
   async #work(authority: KeyPair): Promise<void> {
@@ -170,17 +178,18 @@ export class Operator {
       nowMs: Date.now,
       monotonicMs: () => performance.now(),
     });
+    const late = new AbortController();
     const stopped = AbortSignal.any([this.#stop.signal, this.#election.lost]);
     const workers = runWorkers({
       queue: this.#queue,
       concurrency: config.workers,
       timeoutMs: PASS_TIMEOUT_MS,
-      signal: this.#election.lost,
+      signal: AbortSignal.any([this.#election.lost, late.signal]),
       observer: { started: (key) => void this.#reconcileIds.set(key, randomBytes(4).toString('hex')), finished: (pass) => this.#finished(pass) },
       reconcile: (key, signal) => this.#pass(key, signal, { ports, authority }),
     });
     await aborted(stopped);
-    await this.#queue.drain(STOP_DEADLINE_MS);
+    if (!(await this.#queue.drain(STOP_DEADLINE_MS))) late.abort(new Error(`a pass took longer than ${STOP_DEADLINE_MS} ms to end`));
     await workers;
     if (this.#election.lost.aborted) throw new Error(`leadership lost: ${String(this.#election.lost.reason)}`);
     await this.#events.drain(1_000);
@@ -263,53 +272,6 @@ export class Operator {
     };
   }
 
-  /** The traffic plane hears first: a weight must not wait for a queue. */
-  #subscribe(plane: TrafficPlane): void {
-    const caches = this.#caches;
-    caches.microservices.onChange((change) => {
-      const { namespace = '', name } = newest(change).metadata;
-      plane.update(namespace, name);
-      this.#queue.add(microserviceKey(namespace, name));
-      if (isNewSpec(change)) this.#queue.add(fleetKey(namespace));
-    });
-    caches.services.onChange((change) => {
-      this.#updateTraffic(plane, newest(change));
-      this.#enqueueOwner(newest(change));
-      this.#queue.add(fleetKey(newest(change).metadata.namespace ?? ''));
-    });
-    caches.endpointSlices.onChange((change) => {
-      const slice = newest(change);
-      // The slices of the user's own Service hold the proxies.
-      if (serviceOfSlice(slice) !== slice.metadata.labels?.[LABEL.microservice]) this.#updateTraffic(plane, slice);
-    });
-    for (const informer of caches.children) informer.onChange((change) => this.#enqueueOwner(newest(change)));
-    caches.pods.onChange((change) => {
-      const pod = newest(change);
-      if (pod.metadata.labels?.[LABEL.component] === 'fleet') plane.updateProxies(pod.metadata.namespace ?? '');
-      else this.#enqueueOwner(pod);
-    });
-    caches.configMaps.onChange((change) => this.#enqueueReaders(newest(change)));
-  }
-
-  #updateTraffic(plane: TrafficPlane, object: KubernetesObject): void {
-    const owner = microserviceOf(object)?.split('/');
-    if (owner) plane.update(owner[0] ?? '', owner[1] ?? '');
-  }
-
-  #enqueueOwner(object: KubernetesObject): void {
-    const owner = microserviceOf(object);
-    if (owner) this.#queue.add(`microservice/${owner}`);
-    else if (object.metadata.labels?.[LABEL.component] === 'fleet') this.#queue.add(fleetKey(object.metadata.namespace ?? ''));
-  }
-
-  #enqueueReaders({ metadata }: KubernetesObject): void {
-    const { namespace = '' } = metadata;
-    for (const microservice of this.#caches.microservices.byIndex('namespace', namespace)) {
-      const isReader = versions(microservice, this.#settings).some((version) => configMapNames(microservice.spec, version).includes(metadata.name));
-      if (isReader) this.#queue.add(microserviceKey(namespace, microservice.metadata.name));
-    }
-  }
-
   #requirePlane(): TrafficPlane {
     if (!this.#plane) throw new Error('the traffic plane starts with leading');
     return this.#plane;
@@ -330,11 +292,6 @@ export class Operator {
     logger[level](`proxy ${event.kind}`, { ...event });
   }
 }
-
-const newest = <T extends KubernetesObject>(change: Change<T>): T => (change.type === 'deleted' ? change.old : change.new);
-
-/** Everything but a change of status or metadata that we do not read. */
-const isNewSpec = (change: Change<KubernetesObject>): boolean => change.type !== 'updated' || change.old.metadata.generation !== change.new.metadata.generation;
 
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {

@@ -39,6 +39,11 @@ export class ApiError extends Error {
   }
 }
 
+/** Something that we need has the name, but is not ours to change. */
+export class NotOursError extends Error {
+  override readonly name = 'NotOursError';
+}
+
 /** No answer: refused, reset, timed out, broken off. Whether a write took place is unknown. */
 export class ConnectionError extends Error {
   override readonly name = 'ConnectionError';

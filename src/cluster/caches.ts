@@ -6,6 +6,7 @@ import { LABEL, OPERATOR } from '../desired/names.ts';
 import type { Pod, Service } from '../desired/observed.ts';
 import type { EndpointSlice } from '../traffic/endpoint.ts';
 import { Informer, waitForSync, withoutManagedFields, type InformerOptions } from './informer.ts';
+import type { ReflectorObserver } from './reflector.ts';
 import { resourceKinds, type ResourceKind } from './resource-kind.ts';
 import type { Transport } from './transport.ts';
 
@@ -17,6 +18,8 @@ export interface HashedConfigMap extends KubernetesObject {
 export interface CachesOptions {
   readonly transport: Transport;
   readonly onHandlerError: (error: unknown) => void;
+  /** A list or watch failed; the reflector goes on by itself. */
+  readonly onWatchError: (error: unknown, plural: string) => void;
 }
 
 /** "<namespace>/<name>", the value under which children are found by the Microservice that their label names. */
@@ -39,15 +42,15 @@ export class Caches {
 
   constructor(options: CachesOptions) {
     const owned = <T extends KubernetesObject>(kind: ResourceKind, more: Partial<InformerOptions<T>> = {}): Informer<T> =>
-      new Informer<T>({ ...options, ...more, kind, labelSelector: OURS, indexes: { microservice: byMicroservice, ...more.indexes } });
-    this.microservices = new Informer<Microservice>({ ...options, kind: resourceKinds.microservice });
+      new Informer<T>({ ...options, ...more, observer: failureObserver(options, kind), kind, labelSelector: OURS, indexes: { microservice: byMicroservice, ...more.indexes } });
+    this.microservices = new Informer<Microservice>({ ...options, observer: failureObserver(options, resourceKinds.microservice), kind: resourceKinds.microservice });
     this.children = [resourceKinds.deployment, resourceKinds.horizontalPodAutoscaler, resourceKinds.podDisruptionBudget, resourceKinds.serviceAccount, resourceKinds.persistentVolumeClaim].map(
       (kind) => owned(kind),
     );
     this.services = owned<Service>(resourceKinds.service);
-    this.pods = owned<Pod>(resourceKinds.pod, { transform: leanPod, indexes: { component: byComponent } });
+    this.pods = owned<Pod>(resourceKinds.pod, { transform: leanPod, indexes: { component: byComponent, leaving: whenLeaving } });
     this.endpointSlices = owned<EndpointSlice>(resourceKinds.endpointSlice, { indexes: { service: byService } });
-    this.configMaps = new Informer<HashedConfigMap>({ ...options, kind: resourceKinds.configMap, transform: hashed });
+    this.configMaps = new Informer<HashedConfigMap>({ ...options, observer: failureObserver(options, resourceKinds.configMap), kind: resourceKinds.configMap, transform: hashed });
   }
 
   get informers(): readonly Informer<never>[] {
@@ -81,6 +84,13 @@ export class Caches {
   }
 }
 
+const failureObserver = ({ onWatchError }: CachesOptions, { plural }: ResourceKind): ReflectorObserver => ({
+  listed: () => {},
+  watched: () => {},
+  event: () => {},
+  failed: (error) => onWatchError(error, plural),
+});
+
 const byMicroservice = (object: KubernetesObject): readonly string[] => {
   const key = microserviceOf(object);
   return key === undefined ? [] : [key];
@@ -90,6 +100,8 @@ const byComponent = ({ metadata }: KubernetesObject): readonly string[] => {
   const component = metadata.labels?.[LABEL.component];
   return component === undefined ? [] : [`${metadata.namespace}/${component}`];
 };
+
+const whenLeaving = ({ metadata }: KubernetesObject): readonly string[] => (metadata.deletionTimestamp ? [metadata.labels?.[LABEL.component] ?? ''] : []);
 
 const byService = ({ metadata }: KubernetesObject): readonly string[] => {
   const service = metadata.labels?.[SERVICE_NAME];

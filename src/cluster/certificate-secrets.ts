@@ -2,7 +2,7 @@
 import type { KubernetesObject } from '../api/kubernetes-object.ts';
 import { FLEET_SECRET } from '../desired/fleet.ts';
 import { FIELD_MANAGER, fleetLabels, LABEL, OPERATOR } from '../desired/names.ts';
-import { isConflict } from './api-error.ts';
+import { isConflict, NotOursError } from './api-error.ts';
 import type { Client } from './client.ts';
 import { resourceKinds } from './resource-kind.ts';
 
@@ -41,7 +41,7 @@ export async function readOrCreateAuthority(client: Client, { namespace, identit
 export async function readFleetCertificate(client: Client, namespace: string): Promise<KeyPair | undefined> {
   const secret = await client.get<Secret>(resourceKinds.secret, { namespace, name: FLEET_SECRET });
   if (!secret) return undefined;
-  if (secret.metadata.labels?.[LABEL.managedBy] !== OPERATOR) throw new Error(`Secret ${namespace}/${FLEET_SECRET} is not ours: rename or delete it, the Envoy fleet needs the name`);
+  if (secret.metadata.labels?.[LABEL.managedBy] !== OPERATOR) throw new NotOursError(`Secret ${namespace}/${FLEET_SECRET} is not ours: rename or delete it, the Envoy fleet needs the name`);
   return keyPair(secret);
 }
 

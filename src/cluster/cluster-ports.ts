@@ -5,10 +5,10 @@ import { configMapNames } from '../desired/config-hash.ts';
 import type { Manifest } from '../desired/manifest.ts';
 import { API_VERSION, FIELD_MANAGER } from '../desired/names.ts';
 import type { Observed, TrafficObserved } from '../desired/observed.ts';
-import { isFleetObject } from '../desired/ownership.ts';
-import { id, isFleetSelector } from '../desired/plan.ts';
+import { isFleetObject, isFleetSelector } from '../desired/ownership.ts';
+import { id } from '../desired/plan.ts';
 import type { Settings } from '../desired/settings.ts';
-import { ports, provider, versions } from '../desired/version.ts';
+import { usesProxies, versions } from '../desired/version.ts';
 import type { FleetObserved } from '../reconcile/fleet.ts';
 import type { OperatorEvent, Problem, ReconcilePorts } from '../reconcile/ports.ts';
 import type { Caches } from './caches.ts';
@@ -108,7 +108,7 @@ export class ClusterPorts {
         return found ? [[configMap, found.contentHash] as const] : [];
       })),
       proxyPods: caches.fleetPods(namespace),
-      ...(fleetProblem === undefined || provider(microservice.spec) === 'Service' ? {} : { fleetProblem }),
+      ...(fleetProblem === undefined || !usesProxies(microservice.spec) ? {} : { fleetProblem }),
       traffic: traffic(microservice),
     };
   }
@@ -133,7 +133,7 @@ export class ClusterPorts {
   /** Microservices that want proxies, and those whose Service still points at them. */
   #fleetUsers(namespace: string): number {
     const { caches } = this.#options;
-    const users = new Set(caches.microservices.byIndex('namespace', namespace).filter(({ spec }) => provider(spec) === 'Envoy' && ports(spec).length > 0).map(({ metadata }) => metadata.name));
+    const users = new Set(caches.microservices.byIndex('namespace', namespace).filter(({ spec }) => usesProxies(spec)).map(({ metadata }) => metadata.name));
     for (const service of caches.services.byIndex('namespace', namespace)) if (isFleetSelector(service) && !isFleetObject(service)) users.add(service.metadata.name);
     return users.size;
   }

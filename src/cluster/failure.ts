@@ -1,5 +1,5 @@
 import type { Outcome } from '../engine/outcome.ts';
-import { ApiError } from './api-error.ts';
+import { ApiError, NotOursError } from './api-error.ts';
 
 /** A granted permission or a raised quota sends no event. */
 const forbiddenRetryMs = 15_000;
@@ -9,6 +9,7 @@ const refusals: ReadonlySet<number> = new Set([400, 403, 422]);
 
 /** The API server's own words where it has understood the write and said no: repeating it alone changes nothing. Undefined for any other error. */
 export function refusal(error: unknown): { readonly reason: string; readonly message: string } | undefined {
+  if (error instanceof NotOursError) return { reason: 'NameConflict', message: error.message };
   if (!(error instanceof ApiError) || !refusals.has(error.code)) return undefined;
   return { reason: error.reason || 'Refused', message: error.statusMessage };
 }

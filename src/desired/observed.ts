@@ -34,6 +34,10 @@ export interface TrafficObserved {
   /** Ready proxies, and those of them that have not answered for too long. */
   readonly readyProxies: number;
   readonly silentProxies: readonly string[];
+  /** Why the proxies could not be told of the newest spec. */
+  readonly failure?: string;
+  /** Something here changes then without an event. */
+  readonly lookAgainInMs?: number;
   readonly rejected?: { readonly proxy: string; readonly message: string };
 }
 

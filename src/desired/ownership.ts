@@ -1,6 +1,7 @@
 import type { KubernetesObject } from '../api/kubernetes-object.ts';
 import type { Microservice } from '../api/microservice.ts';
-import { ANNOTATION, claimName, FLEET, GROUP, LABEL, OPERATOR } from './names.ts';
+import { ANNOTATION, claimName, FLEET, fleetLabels, GROUP, LABEL, OPERATOR } from './names.ts';
+import type { Service } from './observed.ts';
 
 export type Ownership =
   | 'ours'
@@ -33,6 +34,9 @@ const ownsClaim = (claim: KubernetesObject, microservice: Microservice): boolean
 /** As with a claim: nobody owns it. */
 export const isFleetObject = (object: KubernetesObject): boolean =>
   object.metadata.name === FLEET && (stampOf(object) !== undefined || (object.metadata.labels?.[LABEL.managedBy] === OPERATOR && object.metadata.labels[LABEL.component] === 'fleet'));
+
+/** Whether the Service sends its connections to the proxies. */
+export const isFleetSelector = (service: Service): boolean => service.spec.selector?.[LABEL.component] === fleetLabels[LABEL.component];
 
 const groupOf = (apiVersion: string): string => apiVersion.split('/')[0] ?? '';
 

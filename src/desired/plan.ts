@@ -5,21 +5,23 @@ import { deployment } from './deployment.ts';
 import { horizontalPodAutoscaler } from './horizontal-pod-autoscaler.ts';
 import type { Manifest } from './manifest.ts';
 import { matches, stamped } from './matches.ts';
-import { ANNOTATION, FIELD_MANAGER, fleetLabels, LABEL } from './names.ts';
+import { ANNOTATION, FIELD_MANAGER, LABEL } from './names.ts';
 import { deploymentOf, userServiceOf, type Observed, type Service } from './observed.ts';
-import { isControlledBy, ownership } from './ownership.ts';
+import { isControlledBy, isFleetSelector, ownership } from './ownership.ts';
 import { persistentVolumeClaim } from './persistent-volume-claim.ts';
 import { needsDisruptionBudget, podDisruptionBudget } from './pod-disruption-budget.ts';
 import { replicas, replicasManifest } from './replicas.ts';
 import { serviceAccount } from './service-account.ts';
 import { userService, versionService } from './service.ts';
 import type { Settings } from './settings.ts';
-import { type Port, ports, provider, type Version, versions } from './version.ts';
+import { type Port, ports, usesProxies, type Version, versions } from './version.ts';
 
 export interface Plan {
   /** In this order. */
   readonly apply: readonly Application[];
   readonly remove: readonly KubernetesObject[];
+  /** Not to be applied yet, but their names have to be free. */
+  readonly reserve: readonly Manifest[];
   /** Objects with the names of our children that are not ours. With one of these, nothing may be written. */
   readonly conflicts: readonly KubernetesObject[];
   /** What has to happen before the rest of the change. */
@@ -43,7 +45,8 @@ export interface Application {
 export function plan(observed: Observed, settings: Settings): Plan {
   const wanted = [...manifests(observed, settings)].map(stamped);
   const byId = new Map(observed.children.map((child) => [id(child), child]));
-  const conflicts = wanted.map((manifest) => byId.get(id(manifest))).filter((live) => live !== undefined && ownership(live, observed.microservice) === 'stranger');
+  const reserve = [...reserved(observed)];
+  const conflicts = [...wanted, ...reserve].map((manifest) => byId.get(id(manifest))).filter((live) => live !== undefined && ownership(live, observed.microservice) === 'stranger');
   const leftovers = surplus(observed, new Set(wanted.map(id)));
   return {
     apply: [
@@ -51,6 +54,7 @@ export function plan(observed: Observed, settings: Settings): Plan {
       ...replicaApplications(observed, settings, byId),
     ],
     remove: leftovers.filter((child) => isDrained(child, observed, settings)),
+    reserve: reserve.filter((manifest) => !byId.has(id(manifest))),
     conflicts: conflicts.filter((live) => live !== undefined),
     waitsFor: [
       ...(waitsForProxies(observed) ? [{ what: 'the proxies to acknowledge the listeners', sendsEvent: true }] : []),
@@ -72,9 +76,17 @@ function* manifests(observed: Observed, settings: Settings): Generator<Manifest>
   if (spec.storage?.size !== undefined) yield persistentVolumeClaim(microservice, spec.storage);
   for (const version of versions(microservice, settings)) yield* versionManifests(observed, version, servicePorts);
   if (servicePorts.length > 0 && !waitsForProxies(observed)) {
-    yield userService(microservice, servicePorts, provider(spec) === 'Envoy' ? observed.traffic.listenerPorts : undefined);
+    yield wantedUserService(observed, servicePorts);
   }
 }
+
+/** The user's Service comes last, but what else may have its name is asked for before anything is written. */
+function* reserved(observed: Observed): Generator<Manifest> {
+  if (waitsForProxies(observed)) yield wantedUserService(observed, ports(observed.microservice.spec));
+}
+
+const wantedUserService = ({ microservice, traffic }: Observed, servicePorts: readonly Port[]): Manifest =>
+  userService(microservice, servicePorts, usesProxies(microservice.spec) ? traffic.listenerPorts : undefined);
 
 function* versionManifests(observed: Observed, version: Version, servicePorts: readonly Port[]): Generator<Manifest> {
   const { microservice } = observed;
@@ -103,7 +115,7 @@ function replicaApplications(observed: Observed, settings: Settings, byId: Reado
 function waitsForProxies(observed: Observed): boolean {
   const { microservice, traffic } = observed;
   const servicePorts = ports(microservice.spec);
-  if (provider(microservice.spec) !== 'Envoy' || servicePorts.length === 0) return false;
+  if (!usesProxies(microservice.spec)) return false;
   const allocated = servicePorts.every((port) => traffic.listenerPorts.has(port.name));
   if (allocated && traffic.isListening) return false;
   const live = userServiceOf(observed);
@@ -112,8 +124,6 @@ function waitsForProxies(observed: Observed): boolean {
 
 const pointsAtFleet = (service: Service, listenerPorts: ReadonlyMap<string, number>): boolean =>
   isFleetSelector(service) && [...listenerPorts.values()].every((listenerPort) => service.spec.ports?.some((port) => port.targetPort === listenerPort));
-
-export const isFleetSelector = (service: Service): boolean => service.spec.selector?.[LABEL.component] === fleetLabels[LABEL.component];
 
 /** Our children that nothing asks for any more. The ServiceAccount stays: pods of an old revision may still start with it. */
 const surplus = (observed: Observed, wanted: ReadonlySet<string>): readonly KubernetesObject[] =>
@@ -131,8 +141,7 @@ const isUserService = (child: KubernetesObject, observed: Observed): boolean => 
 function isDrained(child: KubernetesObject, observed: Observed, settings: Settings): boolean {
   const version = child.metadata.labels?.[LABEL.version];
   if (version === undefined || isWantedVersion(version, observed, settings)) return true;
-  const isProxied = provider(observed.microservice.spec) === 'Envoy' && ports(observed.microservice.spec).length > 0;
-  return !isProxied || observed.traffic.drained.has(version);
+  return !usesProxies(observed.microservice.spec) || observed.traffic.drained.has(version);
 }
 
 const isWantedVersion = (name: string, observed: Observed, settings: Settings): boolean => versions(observed.microservice, settings).some((version) => version.name === name);

@@ -13,7 +13,8 @@ export function versionService(microservice: Microservice, version: Version, por
     spec: {
       clusterIP: 'None',
       selector: versionSelector(name, version.name),
-      ports: ports.map((port) => servicePort(port, port.targetPort)),
+      // By name, so that pods of two revisions with different ports are both reached on theirs.
+      ports: ports.map((port) => servicePort(port, port.name)),
     },
   });
 }
@@ -39,7 +40,7 @@ export function userService(microservice: Microservice, ports: readonly Port[], 
 
 const APP_PROTOCOL = { HTTP: 'http', GRPC: 'kubernetes.io/h2c', TCP: undefined } as const;
 
-const servicePort = (port: Port, targetPort: number): object => ({
+const servicePort = (port: Port, targetPort: number | string): object => ({
   name: port.name,
   port: port.port,
   targetPort,

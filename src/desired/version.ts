@@ -53,6 +53,9 @@ export function ports(spec: MicroserviceSpec): readonly Port[] {
 
 export const provider = (spec: MicroserviceSpec): 'Envoy' | 'Service' => spec.traffic?.provider ?? 'Envoy';
 
+/** A worker without ports has no traffic, whoever provides it. */
+export const usesProxies = (spec: MicroserviceSpec): boolean => provider(spec) === 'Envoy' && ports(spec).length > 0;
+
 function versionSpecs(spec: MicroserviceSpec): readonly VersionSpec[] {
   if (spec.versions?.length) return spec.versions;
   if (spec.bundled) return [{ name: SINGLE_VERSION, bundled: spec.bundled }];

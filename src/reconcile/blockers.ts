@@ -154,14 +154,15 @@ function startedMs(pod: Pod): number {
 
 function trafficBlockers({ traffic, fleetProblem }: Observed): readonly Blocker[] {
   const fleet = fleetProblem ? [{ reason: 'FleetBlocked', object: 'Deployment/microservice-fleet', message: `${fleetProblem.reason}: ${fleetProblem.message}` }] : [];
+  const failed = traffic.failure === undefined ? [] : [{ reason: 'TrafficNotComputed', object: 'Deployment/microservice-fleet', message: `The proxies keep the last good configuration: ${traffic.failure}` }];
   const silent = traffic.silentProxies.map((proxy) => ({
     reason: 'ProxySilent',
     object: `Pod/${proxy}`,
     message: 'The proxy is Ready but has not acknowledged the configuration for 30 s. A NetworkPolicy may keep it from the operator; deleting the pod is safe.',
   }));
-  if (!traffic.rejected) return [...fleet, ...silent];
+  if (!traffic.rejected) return [...failed, ...fleet, ...silent];
   const { proxy, message } = traffic.rejected;
-  return [{ reason: 'ConfigurationRejected', object: `Pod/${proxy}`, message: `Envoy keeps the last good configuration; it refused the new one: ${message}` }, ...fleet, ...silent];
+  return [{ reason: 'ConfigurationRejected', object: `Pod/${proxy}`, message: `Envoy keeps the last good configuration; it refused the new one: ${message}` }, ...failed, ...fleet, ...silent];
 }
 
 const versionOf = (labels: Readonly<Record<string, string>> | undefined): { readonly version?: string } => {

@@ -50,13 +50,17 @@ function stalled(input: StatusInput): Verdict | undefined {
 }
 
 /** Every version that is to get traffic has a Ready pod. */
-function available({ versions }: StatusInput, statuses: readonly VersionStatus[]): Verdict {
-  const unready = statuses.filter((version, index) => (versions[index]?.weight ?? 0) > 0 && version.readyReplicas === 0);
+function available(input: StatusInput, statuses: readonly VersionStatus[]): Verdict {
+  const unready = statuses.filter((version, index) => isExpected(input.versions[index], input.observed) && version.readyReplicas === 0);
   if (unready.length === 0) return yes('PodsReady', 'Every version with weight has a Ready pod.');
   return no('NoReadyPods', `No Ready pod: ${unready.map((version) => version.name).join(', ')}.`);
 }
 
-function trafficApplied({ observed, blockers }: StatusInput, versions: readonly VersionStatus[]): Verdict | undefined {
+/** It has weight, and was not scaled to nothing on purpose. */
+const isExpected = (version: Version | undefined, observed: Observed): boolean =>
+  version !== undefined && version.weight > 0 && (deploymentOf(observed, version.name)?.spec.replicas ?? version.replicas) > 0;
+
+function trafficApplied({ observed, blockers, versions: wanted }: StatusInput, versions: readonly VersionStatus[]): Verdict | undefined {
   const { spec } = observed.microservice;
   if (ports(spec).length === 0) return undefined;
   const split = versions.map((version) => `${version.name} ${version.weight?.applied ?? 0}`).join(', ');
@@ -67,7 +71,7 @@ function trafficApplied({ observed, blockers }: StatusInput, versions: readonly 
   if (rejected) return no(rejected.reason, rejected.message);
   if (observed.traffic.readyProxies === 0) return no('NoReadyProxy', 'No proxy of microservice-fleet is Ready yet.');
   if (!observed.traffic.isAcknowledged) return no('WaitingForProxies', `The proxies have not all acknowledged ${split}.`);
-  const differing = versions.filter((version) => version.weight?.applied !== version.weight?.desired);
+  const differing = versions.filter(({ weight }, index) => weight?.applied !== weight?.desired && (isExpected(wanted[index], observed) || wanted[index]?.weight === 0));
   const starved = differing.filter(({ weight }) => (weight?.applied ?? 0) < (weight?.desired ?? 0));
   if (differing.length > 0) return no('WaitingForEndpoints', `Without a Ready pod a version gets no traffic: ${starved.map((version) => version.name).join(', ')}. In force: ${split}.`);
   return yes('Acknowledged', `Every Ready proxy holds ${split}.`);

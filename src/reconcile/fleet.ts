@@ -4,6 +4,7 @@ import { fleetManifests } from '../desired/fleet.ts';
 import type { Manifest } from '../desired/manifest.ts';
 import { matches, stamped } from '../desired/matches.ts';
 import { FIELD_MANAGER } from '../desired/names.ts';
+import type { Deployment } from '../desired/observed.ts';
 import { isFleetObject } from '../desired/ownership.ts';
 import type { Settings } from '../desired/settings.ts';
 import { type Outcome, settled } from '../engine/outcome.ts';
@@ -40,7 +41,6 @@ const IDLE_MS = 30_000;
 const STALE_RETRY_MS = 200;
 /** A stranger's object that goes, a raised quota and a granted permission send no event. */
 const PROBLEM_RETRY_MS = 10_000;
-const MAX_WAIT_MS = 24 * 3600 * 1000;
 
 export async function reconcileFleet(namespace: string, ports: FleetPorts, settings: Settings): Promise<Outcome> {
   const observed = ports.observe(namespace);
@@ -76,8 +76,15 @@ async function keep({ namespace, children, serviceCount }: FleetObserved, ports:
   const { dueInMs } = await ports.ensureCertificate(namespace);
   const ours = new Set([...children, ...found].map((object) => object.kind));
   for (const manifest of due) await ports.apply(manifest, { fieldManager: FIELD_MANAGER.main, force: ours.has(manifest.kind) });
-  ports.report(namespace, undefined);
-  return { kind: 'waiting', afterMs: Math.min(dueInMs, MAX_WAIT_MS) };
+  ports.report(namespace, podRefusal(live.get('Deployment')));
+  return { kind: 'waiting', afterMs: dueInMs };
+}
+
+/** What the Deployment controller was told when it made pods: quota, Pod Security. */
+function podRefusal(deployment: KubernetesObject | undefined): Problem | undefined {
+  const conditions = (deployment as Deployment | undefined)?.status?.conditions ?? [];
+  const refused = conditions.find((condition) => condition.type === 'ReplicaFailure' && condition.status === 'True');
+  return refused && { reason: 'PodsRefused', message: refused.message ?? 'the pods of the fleet are refused' };
 }
 
 const nameConflict = ({ kind, metadata }: KubernetesObject): Problem => ({

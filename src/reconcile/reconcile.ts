@@ -30,7 +30,7 @@ export async function reconcile(namespace: string, name: string, ports: Reconcil
 }
 
 /** spec.paused as a filter over the plan. */
-const nothing: Plan = { apply: [], remove: [], conflicts: [], waitsFor: [] };
+const nothing: Plan = { apply: [], reserve: [], remove: [], conflicts: [], waitsFor: [] };
 
 /**
  * Our caches hold only what carries our label, so a name that looks free is asked for at the API server before it is taken.
@@ -38,7 +38,7 @@ const nothing: Plan = { apply: [], remove: [], conflicts: [], waitsFor: [] };
  */
 async function lookedUp(thought: Plan, observed: Observed, ports: ReconcilePorts, settings: Settings): Promise<{ readonly plan: Plan; readonly problem?: Problem }> {
   const { microservice, children } = observed;
-  const looked = await Promise.all(thought.apply.map(async ({ manifest, live }) => live ?? ports.get(manifest)));
+  const looked = await Promise.all([...thought.apply.map(async ({ manifest, live }) => live ?? ports.get(manifest)), ...thought.reserve.map((manifest) => ports.get(manifest))]);
   const found = looked.filter((live) => live !== undefined);
   const stranger = [...thought.conflicts, ...found].find((live) => ownership(live, microservice) === 'stranger');
   if (stranger) return { plan: thought, problem: nameConflict(stranger) };
@@ -57,7 +57,7 @@ async function lookedUp(thought: Plan, observed: Observed, ports: ReconcilePorts
 
 const nameConflict = (stranger: KubernetesObject): Problem => ({
   reason: 'NameConflict',
-  message: `${id(stranger)} exists and does not belong to this Microservice. Delete or rename it, or rename the Microservice; nothing was changed.`,
+  message: `${id(stranger)} exists and does not belong to this Microservice. Delete or rename it, or rename the Microservice; nothing is written until then.`,
 });
 
 interface Acted {
@@ -105,7 +105,8 @@ async function report(observed: Observed, thought: Plan, problem: Problem | unde
     for (const event of announcements(microservice.status, next)) ports.event(microservice, event);
   }
   if (problem) return problem.reason === 'Invalid' ? { kind: 'stalled', reason: problem.reason } : { kind: 'waiting', afterMs: PROBLEM_RETRY_MS };
+  const patienceMs = patienceEndsInMs([...observed.pods, ...observed.proxyPods], nowMs);
   const mustLook = thought.waitsFor.some((wait) => !wait.sendsEvent);
-  const afterMs = Math.min(patienceEndsInMs(observed.pods, nowMs) ?? Number.POSITIVE_INFINITY, mustLook ? DRAIN_RETRY_MS : Number.POSITIVE_INFINITY);
+  const afterMs = Math.min(...[patienceMs, observed.traffic.lookAgainInMs, mustLook ? DRAIN_RETRY_MS : undefined].filter((ms) => ms !== undefined));
   return Number.isFinite(afterMs) ? { kind: 'waiting', afterMs } : settled;
 }

@@ -67,5 +67,5 @@ function stateOf({ ready = true, serving = ready, terminating = false }: Conditi
   return serving ? 'draining' : undefined;
 }
 
-export const hasReadyEndpoint = (slices: readonly EndpointSlice[]): boolean =>
-  slices.some((slice) => slice.endpoints?.some((endpoint) => endpoint.conditions?.ready !== false) ?? false);
+export const hasReadyEndpoint = (slices: readonly EndpointSlice[], portName: string): boolean =>
+  [...states(slices, portName).values()].some(({ state }) => state === 'ready');

@@ -25,19 +25,37 @@ export interface TrafficVersion {
   readonly name: string;
   /** Undefined: removed from the spec. */
   readonly weight: number | undefined;
+  /** It gets requests under the configuration that is in force now. */
+  readonly isServing: boolean;
   readonly slices: readonly EndpointSlice[];
 }
 
 export interface MicroserviceTraffic {
-  readonly resources: readonly Resource[];
-  /** The weights that these resources put in force, by version. */
+  /** By port name. */
+  readonly byPort: ReadonlyMap<string, readonly Resource[]>;
+  /** The weights that these resources put in force, by version. Ports are of the same pods, so the first port speaks for all. */
   readonly weights: ReadonlyMap<string, number>;
+  /** Ports on which a request meets a pod, or would if any pod were ready at all. */
+  readonly servedPorts: ReadonlySet<string>;
 }
 
 export function microserviceTraffic(input: TrafficInput): MicroserviceTraffic {
-  const weights = effectiveWeights(input.versions.map((version) => ({ version: version.name, weight: version.weight, isReady: hasReadyEndpoint(version.slices) })));
-  return { weights, resources: input.ports.flatMap((port) => (port.protocol === 'TCP' ? tcpResources(input, port, weights) : httpResources(input, port, port.protocol, weights))) };
+  const weights = new Map(input.ports.map((port) => [port.name, portWeights(input, port)]));
+  const isAnyReady = input.ports.some((port) => isServed(input, port));
+  return {
+    byPort: new Map(input.ports.map((port) => [port.name, resources(input, port, weights.get(port.name) ?? new Map())])),
+    weights: weights.get(input.ports[0]?.name ?? '') ?? new Map(),
+    servedPorts: new Set(input.ports.filter((port) => !isAnyReady || isServed(input, port)).map((port) => port.name)),
+  };
 }
+
+const isServed = (input: TrafficInput, port: TrafficPort): boolean => input.versions.some((version) => hasReadyEndpoint(version.slices, port.name));
+
+const portWeights = (input: TrafficInput, port: TrafficPort): ReadonlyMap<string, number> =>
+  effectiveWeights(input.versions.map(({ name, weight, isServing, slices }) => ({ version: name, weight, isServing, isReady: hasReadyEndpoint(slices, port.name) })));
+
+const resources = (input: TrafficInput, port: TrafficPort, weights: ReadonlyMap<string, number>): readonly Resource[] =>
+  port.protocol === 'TCP' ? tcpResources(input, port, weights) : httpResources(input, port, port.protocol, weights);
 
 function httpResources(input: TrafficInput, port: TrafficPort, protocol: 'HTTP' | 'GRPC', weights: ReadonlyMap<string, number>): readonly Resource[] {
   const name = listenerName(input.name, port.name);

@@ -124,7 +124,7 @@ export class AdsServer {
 
   /** Takes all listeners from a proxy that is about to end, so that it closes its connections politely. Holds for later streams of the same node id. */
   drain(namespace: string, nodeId: string): void {
-    this.#fleet(namespace).drain(nodeId, this.#options.clock.now());
+    this.#fleets.get(namespace)?.drain(nodeId, this.#options.clock.now());
   }
 
   /** Called when a receipt or a holder may have changed: ACK, NACK, a proxy came or went. Often for many owners at once, so it must be cheap and must not throw. */
