@@ -22,7 +22,7 @@ generate: install ## Make generated/: Envoy's messages and the types of the CRD
 	@$(NODE) build/generate.ts
 
 .PHONY: lab
-lab: install ## Install and build what a Kubernetes on this machine needs (about 5 minutes once)
+lab: install ## Install and build what a Kubernetes on this machine needs (some minutes, once)
 	@$(NODE) lab/main.ts build --install
 	@$(NODE) build/envoy.ts
 

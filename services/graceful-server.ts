@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from './logger.ts';
 
 /** A server that can leave without losing a request: `announceStop`, then `finish`; `cut` if that takes too long. */
@@ -34,6 +34,8 @@ export function stopSignal(): Promise<NodeJS.Signals> {
 export async function stopGracefully(server: GracefulServer, { delayMs, timeoutMs, log }: StopOptions): Promise<void> {
   server.announceStop();
   await delay(delayMs);
+  // Timers come before sockets: what the kernel has taken while the process was busy would be reset with the listening socket.
+  await turn();
   const finished = server.finish().then(() => true);
   const timer = new AbortController();
   const timedOut = delay(timeoutMs, false, { signal: timer.signal }).catch(() => true);

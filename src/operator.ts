@@ -63,7 +63,7 @@ export class Operator {
   constructor(options: OperatorOptions) {
     const { config, credentials, logger, version } = options;
     this.#options = options;
-    this.#settings = { ...config, operatorNamespace: config.namespace };
+    this.#settings = config;
     this.metrics = new Metrics({
       queueDepth: () => this.#queue.depth,
       longestRunningMs: () => this.#queue.longestRunningMs,

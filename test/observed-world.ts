@@ -4,7 +4,6 @@ import type { Observed, TrafficObserved } from '../src/desired/observed.ts';
 import type { Settings } from '../src/desired/settings.ts';
 
 export const settings: Settings = {
-  operatorNamespace: 'microservice-operator',
   imagePrefix: 'registry.example.com/operator',
   imageTag: '1.2.3',
   fleetImage: 'registry.example.com/envoy:1.40',

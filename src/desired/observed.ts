@@ -5,10 +5,10 @@ import { versionChildName } from './names.ts';
 
 export interface Observed {
   readonly microservice: Microservice;
-  /** Every object of a child kind that carries our label for this Microservice, or has the name of one of its children. */
+  /** Every object of a child kind that carries our label for this Microservice. */
   readonly children: readonly KubernetesObject[];
   readonly pods: readonly Pod[];
-  /** Content hashes of the ConfigMaps in this namespace, by name. */
+  /** Content hashes of those referenced ConfigMaps that exist, by name. */
   readonly configMaps: ReadonlyMap<string, string>;
   /** The Envoy pods of this namespace. */
   readonly proxyPods: readonly Pod[];
@@ -23,7 +23,7 @@ export interface TrafficObserved {
   readonly listenerPorts: ReadonlyMap<string, number>;
   /** Weights in the newest configuration, by version. */
   readonly applied: ReadonlyMap<string, number>;
-  /** Every Ready proxy (at least one) holds a listener for each port. */
+  /** Every Ready proxy (at least one) held a listener for each port when last all were asked, and behind each port is somebody to answer. */
   readonly isListening: boolean;
   /** Every Ready proxy holds the newest weights. */
   readonly isAcknowledged: boolean;

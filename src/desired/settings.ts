@@ -1,6 +1,5 @@
 /** What the operator's installation decides, as against what one Microservice says. */
 export interface Settings {
-  readonly operatorNamespace: string;
   /** Bundled services run `<imagePrefix>/<bundled>:<imageTag>`. */
   readonly imagePrefix: string;
   readonly imageTag: string;

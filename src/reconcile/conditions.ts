@@ -92,7 +92,7 @@ function inactiveWord({ name }: Version, observed: Observed): { readonly reason:
 }
 
 function readiness(input: StatusInput, parts: readonly (readonly [string, Verdict | undefined])[], progress: Verdict | undefined): Verdict {
-  if (input.observed.microservice.spec.paused) return { status: 'Unknown', reason: 'Paused', message: 'spec.paused is true: nothing is changed or repaired.' };
+  if (input.observed.microservice.spec.paused) return { status: 'Unknown', reason: 'Paused', message: 'spec.paused is true: no object is changed or repaired; the proxies still follow the pods and the weights.' };
   if (input.problem) return no(input.problem.reason, input.problem.message);
   const blocker = input.blockers[0];
   if (blocker) return no(blocker.reason, `${blocker.object}: ${blocker.message}`);

@@ -13,7 +13,7 @@ export interface StatusInput {
   readonly versions: readonly Version[];
   readonly blockers: readonly Blocker[];
   readonly waitsFor: readonly string[];
-  /** A problem that stopped the pass before it wrote anything. */
+  /** What stopped the pass. */
   readonly problem: Problem | undefined;
   readonly nowMs: number;
 }

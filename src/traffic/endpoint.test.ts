@@ -62,7 +62,7 @@ test('where none even serves, the unready ones are better than nobody; those tha
   const ended = { addresses: ['10.0.0.2'], conditions: { ready: false, serving: false, terminating: true } };
   expect(endpoints([slice([unready, ended])], 'http')).toEqual([healthy('10.0.0.1')]);
   expect(endpoints([slice([unready, ending('10.0.0.3')])], 'http')).toEqual([healthy('10.0.0.3')]);
-  expect(hasReadyEndpoint([slice([unready])])).toBe(false);
+  expect(hasReadyEndpoint([slice([unready])], 'http')).toBe(false);
 });
 
 test('names instead of addresses are left out', () => {
@@ -70,7 +70,13 @@ test('names instead of addresses are left out', () => {
 });
 
 test('a version is ready with one ready endpoint in any slice', () => {
-  expect(hasReadyEndpoint([slice([ending('10.0.0.1')]), slice([ready('10.0.0.2')])])).toBe(true);
-  expect(hasReadyEndpoint([slice([ending('10.0.0.1')])])).toBe(false);
-  expect(hasReadyEndpoint([])).toBe(false);
+  expect(hasReadyEndpoint([slice([ending('10.0.0.1')]), slice([ready('10.0.0.2')])], 'http')).toBe(true);
+  expect(hasReadyEndpoint([slice([ending('10.0.0.1')])], 'http')).toBe(false);
+  expect(hasReadyEndpoint([], 'http')).toBe(false);
+});
+
+test('a ready pod of a revision that has not got the port is no ready endpoint of it', () => {
+  const slices = [slice([ready('10.0.0.1')], { ports: [{ name: 'http', port: 8080 }] }), slice([ending('10.0.0.2')], { ports: [{ name: 'admin', port: 9000 }] })];
+  expect(hasReadyEndpoint(slices, 'http')).toBe(true);
+  expect(hasReadyEndpoint(slices, 'admin')).toBe(false);
 });
