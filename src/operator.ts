@@ -128,6 +128,7 @@ export class Operator {
       server,
       settings: this.#settings,
       onChange: (namespace, name) => this.#queue.add(microserviceKey(namespace, name)),
+      onAcknowledged: (delayMs) => this.metrics.weightApplied(delayMs),
       onError: (error, namespace, name) => logger.error('the proxies keep the last configuration', { namespace, name, error }),
       nowMs: Date.now,
       drainDelayMs: DRAIN_DELAY_MS,

@@ -17,7 +17,7 @@ export interface WakeUpsOptions {
 }
 
 export const microserviceKey = (namespace: string, name: string): string => `microservice/${namespace}/${name}`;
-export const fleetKey = (namespace: string): string => `fleet/${namespace}`;
+const fleetKey = (namespace: string): string => `fleet/${namespace}`;
 
 /** Tells of what is cached already, too. */
 export function subscribe({ caches, plane, queue, settings }: WakeUpsOptions): void {

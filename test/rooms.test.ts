@@ -162,6 +162,7 @@ test.each([
   ['src/telemetry/logger.ts', "import { Queue } from '../engine/queue.ts';"],
   ['src/telemetry/logger.ts', 'setInterval(flush, 1000);'],
   ['src/main.ts', "import { helloHttp } from '../services/hello-http/hello-http.ts';"],
+  ['src/wake-ups.ts', "import { FakeCluster } from '../test/fake-cluster.ts';"],
   ['services/register/main.ts', "import { logger } from '../../src/telemetry/logger.ts';"],
   ['src/desired/podTemplate.ts', ''],
   ['src/desired/utils.ts', ''],
@@ -179,6 +180,7 @@ test.each([
   ['src/cluster/kube-config.ts', "import { KubeConfig } from '@kubernetes/client-node';"],
   ['src/reconcile/status.ts', 'const at = new Date(nowMs).toISOString();'],
   ['src/main.ts', "import { plan } from './desired/plan.ts';\nconst settings = config(process.argv.slice(2), process.env);"],
+  ['src/wake-ups.ts', "import { microserviceOf, type Caches } from './cluster/caches.ts';\nimport { versions } from './desired/version.ts';\nimport type { WorkQueue } from './engine/queue.ts';"],
   ['src/cluster/lease.cluster.test.ts', "import { startLab } from '../../lab/lab.ts';"],
 ])('is content with %s: %s', (path, source) => {
   expect(breaches(new Map([[path, source]]))).toEqual([]);

@@ -8,7 +8,7 @@ interface Counts {
   readonly skipped: number;
 }
 
-const END_TO_END = ['main-job', 'bad-input'] as const;
+const END_TO_END = ['main-job', 'bad-input', 'examples', 'rolls'] as const;
 const JEST = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
 const RESULTS = 'out/jest.json';
 

@@ -141,8 +141,11 @@ const isUserService = (child: KubernetesObject, observed: Observed): boolean => 
 function isDrained(child: KubernetesObject, observed: Observed, settings: Settings): boolean {
   const version = child.metadata.labels?.[LABEL.version];
   if (version === undefined || isWantedVersion(version, observed, settings)) return true;
-  return !usesProxies(observed.microservice.spec) || observed.traffic.drained.has(version);
+  return !usesProxies(observed.microservice.spec) || observed.traffic.drained.has(version) || !hasService(version, observed);
 }
+
+/** The proxies find the pods of a version by its Service alone: without it there is nothing to drain. */
+const hasService = (version: string, { children }: Observed): boolean => children.some(({ kind, metadata }) => kind === 'Service' && metadata.labels?.[LABEL.version] === version);
 
 const isWantedVersion = (name: string, observed: Observed, settings: Settings): boolean => versions(observed.microservice, settings).some((version) => version.name === name);
 

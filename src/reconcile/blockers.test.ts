@@ -120,6 +120,12 @@ test('a proxy that refuses its configuration or keeps silent is named', () => {
   ]);
 });
 
+test('a configuration that could not be computed or set is named, with its cause', () => {
+  expect(found({ traffic: trafficObserved({ readyProxies: 2, failure: 'all 20000 listener ports of the fleet are in use: split the namespace' }) })).toEqual([
+    { reason: 'TrafficNotComputed', object: 'Deployment/microservice-fleet', message: 'The proxies keep the last good configuration: all 20000 listener ports of the fleet are in use: split the namespace' },
+  ]);
+});
+
 test('ten crashing pods are one problem, another version is another one', () => {
   const crashing = waiting('CrashLoopBackOff', undefined, { restartCount: 1, lastState: { terminated: terminated(1) } });
   const pods = [...Array.from({ length: 10 }, (_, index) => pod(crashing, `hello--v1-${index}`, 'v1')), pod(crashing, 'hello--v2-0', 'v2')];

@@ -80,6 +80,20 @@ test('tells the refusal of the API server, and tries again', async () => {
   expect(fleet.problem?.message).toContain('over quota');
 });
 
+test('tells when the pods are refused, and when they are not any more', async () => {
+  const fleet = new FakeFleet();
+  await pass(fleet);
+  expect(fleet.problem).toBeUndefined();
+  const says = (status: 'True' | 'False') =>
+    fleet.cluster.edit({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'microservice-fleet' }, status: { conditions: [{ type: 'ReplicaFailure', status, reason: 'FailedCreate', message: 'exceeded quota: small' }] } });
+  says('True');
+  await pass(fleet);
+  expect(fleet.problem).toEqual({ reason: 'PodsRefused', message: 'exceeded quota: small' });
+  says('False');
+  await pass(fleet);
+  expect(fleet.problem).toBeUndefined();
+});
+
 test('stays until its last Service has been gone for a while, then goes altogether', async () => {
   const fleet = new FakeFleet();
   await pass(fleet);

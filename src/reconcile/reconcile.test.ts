@@ -129,6 +129,35 @@ test.each([
   expect(conditionOf(fake, 'Ready')).toMatchObject({ status: 'True' });
 });
 
+test.each([
+  ['with our label', { 'microservice-operator.io/microservice': 'hello' }],
+  ['without any label', {}],
+])('finds a stranger behind the name of the Service, %s, before it writes anything, though the Service would come last', async (_which, labels) => {
+  const fake = cluster();
+  fake.traffic = trafficObserved();
+  fake.edit({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'hello', labels } });
+  expect(await pass(fake)).toEqual({ kind: 'waiting', afterMs: 10_000 });
+  expect(fake.writes).toEqual([{ verb: 'status', object: 'Microservice' }]);
+  expect(conditionOf(fake, 'Stalled')).toMatchObject({ reason: 'NameConflict', message: expect.stringContaining('Service/hello') });
+  fake.drop('Service/hello');
+  await settle(fake);
+  expect(ids(fake)).toContain('Deployment/hello--main');
+  expect(ids(fake)).not.toContain('Service/hello');
+});
+
+test('a reserved name that is our own Service, or that of a deleted namesake, is no conflict', async () => {
+  const fake = cluster();
+  await settle(fake);
+  fake.traffic = trafficObserved();
+  fake.edit({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'hello', labels: { 'microservice-operator.io/microservice': 'elsewhere' } } });
+  await settle(fake);
+  expect(conditionOf(fake, 'Stalled')).toBeUndefined();
+  fake.microservice = microservice({ bundled: 'hello-http' }, { uid: 'uid-of-the-next-hello' });
+  await pass(fake);
+  expect(conditionOf(fake, 'Stalled')).toBeUndefined();
+  expect(conditionOf(fake, 'Ready')?.message).toContain('Service/hello of a deleted Microservice to be garbage collected');
+});
+
 test('waits until the children of a deleted namesake are gone, rather than take them over', async () => {
   const fake = cluster();
   await settle(fake);
@@ -181,6 +210,25 @@ test('a version that is removed drains before it is deleted', async () => {
   await settle(fake);
   expect(ids(fake).filter((child) => child.includes('v2'))).toEqual([]);
   expect(ids(fake)).toContain('Deployment/hello--v1');
+});
+
+test('a removed version whose Service somebody has deleted gets no requests, so there is nothing to wait for', async () => {
+  const fake = cluster(twoVersions);
+  await settle(fake);
+  change(fake, { versions: [{ name: 'v1', bundled: 'hello-http', weight: 1 }] });
+  fake.drop('Service/hello--v2');
+  fake.traffic = { ...listening, applied: new Map([['v1', 1]]) };
+  await settle(fake);
+  expect(ids(fake).filter((child) => child.includes('v2'))).toEqual([]);
+  expect(conditionOf(fake, 'Ready')).toMatchObject({ status: 'True' });
+});
+
+test('a worker that gets a port and loses a version at once: the version never had a Service, and goes', async () => {
+  const fake = cluster({ versions: [{ name: 'v1', image: 'a' }, { name: 'v2', image: 'b' }] });
+  await settle(fake);
+  change(fake, { versions: [{ name: 'v1', image: 'a' }], ports: [{ name: 'http', port: 80 }] });
+  await settle(fake);
+  expect(ids(fake).filter((child) => child.includes('v2'))).toEqual([]);
 });
 
 test('paused: a change waits and nothing is repaired, but the status says so', async () => {

@@ -94,6 +94,15 @@ test('a version with weight and no Ready pod is not available; one with weight 0
   expect(condition(of({ spec: dark, children: [deployment('v1', 2), deployment('v2', 0, 1)] }), 'Available')).toMatchObject({ status: 'True' });
 });
 
+test.each<[string, MicroserviceSpec, readonly KubernetesObject[], TrafficObserved['applied']]>([
+  ['by the spec', { ...two, versions: [{ name: 'v1', image: 'a', weight: 90 }, { name: 'v2', image: 'b', weight: 10, replicas: 0 }] }, [deployment('v1', 2), deployment('v2', 0)], applied(90, 0)],
+  ['by kubectl scale, while the Deployment has the word', two, [deployment('v1', 2), deployment('v2', 0)], applied(90, 0)],
+  ['with all others', { ...two, replicas: 0 }, [deployment('v1', 0), deployment('v2', 0)], applied(90, 10)],
+])('a version scaled to 0 %s takes nothing from Available and Ready', (_what, spec, children, weights) => {
+  const found = of({ spec, children, traffic: { ...inForce, applied: weights } });
+  for (const type of ['Available', 'TrafficApplied', 'Ready']) expect(condition(found, type)).toMatchObject({ status: 'True' });
+});
+
 test('a refused configuration names the Microservice and keeps the receipt of the last good one', () => {
   const before = of();
   const found = of({ before, traffic: { ...inForce, applied: applied(50, 50), isAcknowledged: false }, input: { blockers: [{ reason: 'ConfigurationRejected', object: 'Pod/fleet-0', message: 'refused' }] } });

@@ -9,6 +9,22 @@ const UPSTREAM_IDLE_TIMEOUT = { seconds: 4 };
 /** Envoy's default of 1024 would turn a busy hour into 503s. */
 const CONNECTION_LIMIT = 65_536;
 
+/**
+ * A pod that cannot be reached at all (its node is gone, or it ended while nobody told the proxies) is passed over instead of holding
+ * every request for the connect timeout. What a pod answers is no reason. Never more than half of them, so never the only one.
+ */
+const outlierDetection = {
+  splitExternalLocalOriginErrors: true,
+  consecutiveLocalOriginFailure: { value: 3 },
+  enforcingConsecutive_5xx: { value: 0 },
+  enforcingSuccessRate: { value: 0 },
+  enforcingLocalOriginSuccessRate: { value: 0 },
+  maxEjectionPercent: { value: 50 },
+  interval: { seconds: 1 },
+  baseEjectionTime: { seconds: 5 },
+  maxEjectionTime: { seconds: 30 },
+};
+
 /** Without a timeout: a proxy must not become Ready, or take a cluster into use, before it knows the endpoints. */
 const overAds = { ads: {}, resourceApiVersion: 'V3', initialFetchTimeout: { seconds: 0 } };
 
@@ -26,6 +42,7 @@ export const cluster = (name: string, protocol: Protocol): Resource => ({
     edsClusterConfig: { edsConfig: overAds },
     connectTimeout: CONNECT_TIMEOUT,
     lbPolicy: 'ROUND_ROBIN',
+    outlierDetection,
     commonLbConfig: {
       // Half of the pods being gone is no reason to send requests to them (the default panics at 50 %).
       healthyPanicThreshold: { value: 0 },

@@ -29,6 +29,7 @@ let xdsPort: number;
 let httpPort: number;
 let tcpPort: number;
 let badPort: number;
+let deadPort: number;
 const backends = new Map<string, Server>();
 const tcpBackends = new Map<string, TcpServer>();
 const events: AdsEvent[] = [];
@@ -36,7 +37,7 @@ const events: AdsEvent[] = [];
 beforeAll(async () => {
   installEnvoy();
   authority = await createCertificateAuthority(Date.now());
-  [xdsPort = 0, httpPort = 0, tcpPort = 0, badPort = 0] = await freePorts(4);
+  [xdsPort = 0, httpPort = 0, tcpPort = 0, badPort = 0, deadPort = 0] = await freePorts(5);
   for (const version of ['v1', 'v2', 'v3']) {
     backends.set(version, await startBackend(version));
     const tcpBackend = createServer((socket) => socket.on('error', () => {}).end(version)).listen(0, '127.0.0.1');
@@ -163,6 +164,28 @@ test('TCP connections follow the weights of the endpoints, proven by the ACK of 
   expect(server.receipt(namespace, 'db').hash).not.toBe(hash);
   await acknowledged('db');
   expect(await connections(20)).toEqual({ v2: 20 });
+});
+
+test('an endpoint that cannot be reached is passed over without a failed request, but never the only one', async () => {
+  const [dead, living] = [{ address: '127.0.0.1', port: deadPort, health: 'HEALTHY' as const }, { address: '127.0.0.1', port: portOf(found(backends, 'v1')), health: 'HEALTHY' as const }];
+  const withEndpoints = (endpoints: readonly (typeof dead)[]): Resource[] => hello({ v1: 1 }).map((resource) => (resource.type === 'ClusterLoadAssignment' ? loadAssignment(resource.name, endpoints) : resource));
+  const healthFlags = async (): Promise<string> => {
+    const clusters = await (await fetch(`http://127.0.0.1:${envoy.adminPort}/clusters`)).text();
+    return new RegExp(`^hello/v1/http::127.0.0.1:${deadPort}::health_flags::(.*)$`, 'm').exec(clusters)?.[1] ?? 'no such endpoint';
+  };
+  server.set(namespace, 'hello', withEndpoints([dead, living]));
+  await until('both endpoints are in force', async () => (await healthFlags()) === 'healthy');
+  const load = new KeepAliveLoad(httpPort, 4);
+  await until('it is passed over', async () => (await healthFlags()) === '/failed_outlier_check');
+  await load.stop();
+  expect(load.failures).toEqual([]);
+
+  server.set(namespace, 'hello', withEndpoints([dead]));
+  await until('only the dead one is in force, and healthy again', async () => (await healthFlags()) === 'healthy');
+  for (let count = 0; count < 20; count += 1) expect(await statusOf(`http://127.0.0.1:${httpPort}/`)).toBe(503);
+  expect(await healthFlags()).toBe('healthy');
+  server.set(namespace, 'hello', hello({ v1: 1, v2: 1 }));
+  await until('the living one is back', async () => (await statusOf(`http://127.0.0.1:${httpPort}/`)) === 200);
 });
 
 test('a resource that Envoy refuses is named, and holds up nobody else', async () => {

@@ -26,7 +26,11 @@ export class ListenerPortBook {
     if (!isFleetSelector(service) || service.metadata.labels?.[LABEL.microservice] !== name) return;
     const used = entry(this.#used, namespace);
     const taken = new Set(used.values());
-    for (const port of service.spec.ports ?? []) if (isListenerPort(port.targetPort) && !taken.has(port.targetPort)) used.set(`${name}/${port.name}`, port.targetPort);
+    for (const { name: portName, targetPort } of service.spec.ports ?? []) {
+      if (!isListenerPort(targetPort) || taken.has(targetPort)) continue;
+      taken.add(targetPort);
+      used.set(`${name}/${portName}`, targetPort);
+    }
   }
 
   /** A listener port for each of the Microservice's ports. Throws when none is left. */

@@ -32,6 +32,8 @@ export interface TrafficPlaneOptions {
   readonly settings: Pick<Settings, 'imagePrefix' | 'imageTag'>;
   /** What is observed of this Microservice has changed. */
   readonly onChange: (namespace: string, name: string) => void;
+  /** All Ready proxies hold a change that was seen `delayMs` before. */
+  readonly onAcknowledged: (delayMs: number) => void;
   readonly onError: (error: unknown, namespace: string, name: string) => void;
   /** Wall clock. */
   readonly nowMs: () => number;
@@ -227,6 +229,7 @@ export class TrafficPlane {
     const atMs = Math.max(...readyTimes.map((time) => time ?? 0));
     const delayMs = state.isFromStart ? undefined : Math.max(0, Math.round(atMs - receipt.setAtMs));
     this.#states.set(key, { ...state, isFromStart: false, acknowledged: { hash: receipt.hash, atMs, delayMs, ports: portsKey(state.ports) } });
+    if (delayMs !== undefined) this.#options.onAcknowledged(delayMs);
     return 'now';
   }
 
@@ -249,7 +252,9 @@ export class TrafficPlane {
   #drained(microservice: Microservice, state: State, isLatched: boolean): ReadonlySet<string> {
     const { namespace = '', name } = microservice.metadata;
     const restMs = isLatched && state.acknowledged ? state.acknowledged.atMs + this.#options.drainDelayMs - this.#options.nowMs() : Number.POSITIVE_INFINITY;
-    if (restMs > 0) return new Set();
+    // The route of a listener that a Service still points at is as it was.
+    const isAnyOld = [...state.byPort.keys()].some((port) => !state.ports.has(port));
+    if (restMs > 0 || isAnyOld) return new Set();
     const existing = this.#options.caches.servicesOf(namespace, name).map((service) => service.metadata.labels?.[LABEL.version] ?? '');
     return new Set(existing.filter((version) => !state.weights.has(version)));
   }

@@ -84,7 +84,7 @@ export function mustSucceed({ code, stdout, stderr }: { readonly code: number; r
 }
 
 /** Waits until the Microservice is Ready for its current generation. */
-export async function untilReady(cluster: Pick<NodeCluster, 'lab'>, name: string, { namespace = NAMESPACE, deadlineMs = 120_000 } = {}): Promise<void> {
+export async function untilReady(cluster: { readonly lab: Pick<Lab, 'kubectl'> }, name: string, { namespace = NAMESPACE, deadlineMs = 120_000 } = {}): Promise<void> {
   await until(`${name} is Ready`, deadlineMs, async () => {
     const { stdout } = await cluster.lab.kubectl(['get', 'microservice', name, `--namespace=${namespace}`, '--output=json']);
     const { metadata, status } = JSON.parse(stdout) as { metadata: { generation: number }; status?: { observedGeneration?: number; conditions?: { type: string; status: string; message: string }[] } };

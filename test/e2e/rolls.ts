@@ -28,14 +28,12 @@ await step('two services are Ready', async () => {
 });
 await using http = helloHttpClient(await lab.publish({ namespace: NAMESPACE, name: 'hello', port: 80 }));
 await using grpc = helloGrpcClient(await lab.publish({ namespace: NAMESPACE, name: 'greeter', port: 50051 }));
+// kube-proxy follows a new Service with a delay of its own, and a gRPC client that could not connect waits for a second.
+await Promise.all([http, grpc].map(({ request }) => until('it answers', 10_000, async () => Promise.all(Array.from({ length: 8 }, request)))));
 const phases = new Phases({ http: { request: http.request, perSecond: 100 }, grpc: { request: grpc.request, perSecond: 50 } });
 
-for (const round of ['pods_1', 'pods_2']) {
-  await phases.phase(round, async () => {
-    await patch(() => ({ restartedAt: new Date().toISOString() }));
-    await settled();
-  });
-}
+await phases.phase('pods_1', rollPods);
+await phases.phase('pods_2', rollPods);
 await phases.phase('fleet', async () => {
   await kubectl('rollout', 'restart', 'deployment/microservice-fleet', `--namespace=${NAMESPACE}`);
   await kubectl('rollout', 'status', 'deployment/microservice-fleet', `--namespace=${NAMESPACE}`, '--timeout=180s');
@@ -59,18 +57,6 @@ await phases.phase('version_removed', async () => {
   await patch((name) => ({ versions: [version(name, 'v1', 100)] }));
   await settled();
 });
-await phases.phase('provider_service', async () => {
-  await patch(() => ({ traffic: { provider: 'Service' } }));
-  await until('the fleet is gone', ROLL_DEADLINE_MS, async () => {
-    if (await client.get(resourceKinds.deployment, { namespace: NAMESPACE, name: 'microservice-fleet' })) throw new Error('it is still there');
-  });
-  await settled();
-});
-await phases.phase('provider_envoy', async () => {
-  await patch(() => ({ traffic: { provider: 'Envoy' } }));
-  await until('the Services point at the fleet', ROLL_DEADLINE_MS, pointAtFleet);
-  await settled();
-});
 await phases.phase('control_plane_away', async () => {
   await kubectl('scale', 'deployment/microservice-operator', '--replicas=0', `--namespace=${OPERATOR_NAMESPACE}`);
   await until('the operator is gone', ROLL_DEADLINE_MS, async () => noPods(await pods(OPERATOR_NAMESPACE)));
@@ -81,6 +67,20 @@ await phases.phase('control_plane_away', async () => {
   await untilLed();
   await settled();
 });
+// Last, because kube-proxy leaves connections where they are: these clients stay at the pods until the pods end.
+await phases.phase('provider_service', async () => {
+  await patch(() => ({ traffic: { provider: 'Service' } }));
+  await until('the fleet is gone', ROLL_DEADLINE_MS, async () => {
+    if (await client.get(resourceKinds.deployment, { namespace: NAMESPACE, name: 'microservice-fleet' })) throw new Error('it is still there');
+  });
+  await settled();
+});
+await phases.phase('pods_behind_service', rollPods);
+await phases.phase('provider_envoy', async () => {
+  await patch(() => ({ traffic: { provider: 'Envoy' } }));
+  await until('the Services point at the fleet', ROLL_DEADLINE_MS, pointAtFleet);
+  await settled();
+});
 const figures = await phases.stop('rolls');
 report('rolls', figures, {
   rolls_sent: (value) => value >= 30_000,
@@ -89,6 +89,11 @@ report('rolls', figures, {
 
 function version(name: (typeof NAMES)[number], versionName: string, weight: number): object {
   return { name: versionName, bundled: SERVICES[name], weight };
+}
+
+async function rollPods(): Promise<void> {
+  await patch(() => ({ restartedAt: new Date().toISOString() }));
+  await settled();
 }
 
 /** Merges into the spec of both services. */
