@@ -46,11 +46,13 @@ test: lint images ## Everything: unit tests, a real API server, a real node, the
 	@$(NODE) test/run-all.ts
 
 .PHONY: e2e
-e2e: images ## One end-to-end run on a real node: make e2e ONLY=main-job | bad-input
+e2e: images ## One end-to-end run on a real node: make e2e ONLY=main-job | bad-input | examples | rolls
 	@$(NODE) test/e2e/$(ONLY).ts
 
 .PHONY: demo
-demo: images ## See it work on this machine: one Microservice, requests split 90/10, then 50/50
+demo: install ## See it work on this machine: one Microservice, requests split 90/10, then 50/50
+	@$(NODE) test/e2e/demo.ts check
+	@$(MAKE) --no-print-directory images
 	@$(NODE) test/e2e/demo.ts up
 
 .PHONY: demo-down

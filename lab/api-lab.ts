@@ -2,7 +2,7 @@ import { prepareControlPlane } from './control-plane.ts';
 import type { Daemon } from './daemon.ts';
 import { freePorts } from './free-ports.ts';
 import type { LabFolder } from './lab-folder.ts';
-import type { StartedLab } from './lab.ts';
+import type { StartedLab } from './started-lab.ts';
 import { startApiServer, startControllers } from './start-control-plane.ts';
 
 /** etcd, API server and controller-manager as children of this process, on 127.0.0.1. */

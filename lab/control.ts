@@ -5,7 +5,7 @@ import { createServer, request } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { openLabFolder } from './lab-folder.ts';
-import type { Profile } from './lab.ts';
+import type { Profile } from './started-lab.ts';
 
 /** What can be asked of a lab's supervisor. */
 export type ControlRequest =

@@ -1,15 +1,13 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { startApiLab } from './api-lab.ts';
-import type { Place } from './forward.ts';
 import { binFolder, createLabFolder, labsFolder } from './lab-folder.ts';
 import type { LabFolder } from './lab-folder.ts';
 import { requireTools } from './requirements.ts';
 import { startNodeLab } from './node-lab.ts';
+import type { Profile } from './started-lab.ts';
 import { runCommand } from './run-command.ts';
 import type { CommandResult } from './run-command.ts';
-
-export type Profile = 'api' | 'node';
 
 export interface LabOptions {
   /** `api`: etcd, API server and controller-manager, no root needed. `node`: a whole one-node cluster, needs root. */
@@ -37,15 +35,6 @@ export interface Lab {
   /** Profile `node`: offers a port of a Service on 127.0.0.1 as long as the lab runs; port 0 (default) means any. Resolves with the port. */
   publish(service: { readonly namespace: string; readonly name: string; readonly port: number }, port?: number): Promise<number>;
   /** Resolves when nothing of the lab is running any more, whether `stop()` was called or it fell. */
-  readonly ended: Promise<void>;
-  stop(): Promise<void>;
-}
-
-/** What each profile starts. */
-export interface StartedLab {
-  readonly server: string;
-  loadImage(path: string): Promise<void>;
-  forward(target: Place, port: number): Promise<number>;
   readonly ended: Promise<void>;
   stop(): Promise<void>;
 }

@@ -5,7 +5,7 @@ import { build } from './build.ts';
 import { askSupervisor } from './control.ts';
 import type { ControlAnswer, ControlRequest } from './control.ts';
 import { labsFolder, openLabFolder } from './lab-folder.ts';
-import type { Profile } from './lab.ts';
+import type { Profile } from './started-lab.ts';
 import { requireTools } from './requirements.ts';
 import { supervise } from './supervisor.ts';
 import type { SupervisorMessage } from './supervisor.ts';

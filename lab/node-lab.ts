@@ -8,7 +8,7 @@ import { logTail } from './daemon.ts';
 import { listen, portOf } from './free-ports.ts';
 import { openInsideChannel } from './inside-channel.ts';
 import type { LabFolder } from './lab-folder.ts';
-import type { StartedLab } from './lab.ts';
+import type { StartedLab } from './started-lab.ts';
 import { nodeAddress } from './node-machine.ts';
 import { apiServerPort } from './node-daemons.ts';
 

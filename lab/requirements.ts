@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Profile } from './lab.ts';
+import type { Profile } from './started-lab.ts';
 import { binFolder } from './lab-folder.ts';
 
 /** Where Debian's containernetworking-plugins are. */

@@ -143,8 +143,8 @@ test('the list and each message are bounded, as the CRD demands', () => {
 });
 
 test('patience with a starting pod ends at a known moment, and is over once', () => {
-  expect(patienceEndsInMs([pod(running(3))], NOW)).toBe(5_100);
-  expect(patienceEndsInMs([pod(running(3)), pod(running(7))], NOW)).toBe(1_100);
+  expect(patienceEndsInMs([pod(running(3))], NOW)).toBe(3_100);
+  expect(patienceEndsInMs([pod(running(3)), pod(running(5))], NOW)).toBe(1_100);
   expect(patienceEndsInMs([pod(running(60))], NOW)).toBeUndefined();
   expect(patienceEndsInMs([pod({ phase: 'Pending' })], NOW)).toBeUndefined();
   expect(patienceEndsInMs([], NOW)).toBeUndefined();

@@ -8,9 +8,9 @@ import type { Version } from '../desired/version.ts';
 const MAX_BLOCKERS = 10;
 const MAX_MESSAGE_LENGTH = 1024;
 /** A container that runs this long without being Ready is failing its probe rather than starting. */
-const PROBE_PATIENCE_MS = 8_000;
+const PROBE_PATIENCE_MS = 6_000;
 /** Mounting a volume takes a moment even when all is well. */
-const VOLUME_PATIENCE_MS = 6_000;
+const VOLUME_PATIENCE_MS = 5_000;
 
 export function blockers(observed: Observed, versions: readonly Version[], nowMs: number): readonly Blocker[] {
   const found = [

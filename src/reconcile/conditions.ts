@@ -3,7 +3,7 @@ import { CONDITION } from '../api/condition.ts';
 import type { Condition, Microservice, VersionStatus } from '../api/microservice.ts';
 import { autoscalerOf, deploymentOf, type Deployment, type Observed } from '../desired/observed.ts';
 import { ports, provider, type Version } from '../desired/version.ts';
-import type { StatusInput } from './status.ts';
+import type { StatusInput } from './status-input.ts';
 
 type Verdict = Pick<Condition, 'status' | 'reason' | 'message'>;
 

@@ -4,7 +4,8 @@ import type { MicroserviceSpec, MicroserviceStatus } from '../api/microservice.t
 import { versions } from '../desired/version.ts';
 import type { TrafficObserved } from '../desired/observed.ts';
 import { microservice, observed, settings, trafficObserved } from '../../test/observed-world.ts';
-import { isSameStatus, status, type StatusInput } from './status.ts';
+import type { StatusInput } from './status-input.ts';
+import { isSameStatus, status } from './status.ts';
 
 const NOW = Date.parse('2026-03-01T10:00:00.123Z');
 const LATER = NOW + 3_600_000;

@@ -1,22 +1,11 @@
 /** The status of one Microservice, computed from what the API server returned and the proxies said. */
-import type { Blocker, MicroserviceStatus, VersionStatus } from '../api/microservice.ts';
+import type { MicroserviceStatus, VersionStatus } from '../api/microservice.ts';
 import { LABEL } from '../desired/names.ts';
 import { deploymentOf, userServiceOf, type Observed } from '../desired/observed.ts';
 import { type Port, ports, type Version } from '../desired/version.ts';
 import { conditions } from './conditions.ts';
-import type { Problem } from './ports.ts';
+import type { StatusInput } from './status-input.ts';
 import { weightStatus } from './weight-status.ts';
-
-export interface StatusInput {
-  /** With the children as the API server returned them. */
-  readonly observed: Observed;
-  readonly versions: readonly Version[];
-  readonly blockers: readonly Blocker[];
-  readonly waitsFor: readonly string[];
-  /** What stopped the pass. */
-  readonly problem: Problem | undefined;
-  readonly nowMs: number;
-}
 
 export function status(input: StatusInput): MicroserviceStatus {
   const { observed, versions } = input;

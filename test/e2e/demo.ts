@@ -13,7 +13,9 @@ import { until } from './until.ts';
 const NAME = 'demo';
 const NAMESPACE = 'default';
 const EXAMPLE = 'examples/two-versions.yaml';
-const GRPC_EXAMPLE = 'examples/hello-grpc.yaml';
+/** Three Microservices: two versions, gRPC, autoscaling. */
+const EXAMPLES = [EXAMPLE, 'examples/hello-grpc.yaml', 'examples/autoscaling.yaml'];
+const NAMES = ['hello', 'hello-grpc', 'hello-autoscaled'];
 const VERSIONS = ['v1', 'v2'];
 const REQUESTS_PER_SECOND = 100;
 
@@ -25,7 +27,8 @@ try {
   await run();
 } catch (error) {
   process.stderr.write(`\n${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  // The load may still be on.
+  process.exit(1);
 }
 
 /** Before minutes are spent on building: what no build can mend. */
@@ -42,14 +45,16 @@ async function up(): Promise<void> {
   await step('images are loaded', () => loadImages(lab));
   await step('the operator is installed by its chart', () => installChart(lab.kubeconfigPath));
 
-  say('\nOne Microservice with two versions, and one that speaks gRPC');
-  await show(lab, ['apply', `--filename=${EXAMPLE}`, `--filename=${GRPC_EXAMPLE}`]);
-  await step('both are Ready', async () => void (await Promise.all(['hello', 'hello-grpc'].map((name) => untilReady({ lab }, name, { namespace: NAMESPACE })))));
+  say('\nOne Microservice with two versions, one that speaks gRPC, one that is autoscaled');
+  await show(lab, ['apply', ...EXAMPLES.map((path) => `--filename=${path}`)]);
+  await step('they are Ready', async () => void (await Promise.all(NAMES.map((name) => untilReady({ lab }, name, { namespace: NAMESPACE })))));
   say('\nWhat the Microservice hello has become');
   await show(lab, ['get', 'deployments,services,poddisruptionbudgets,serviceaccounts,pods', '--selector=microservice-operator.io/microservice=hello']);
 
   const port = await lab.publish({ namespace: NAMESPACE, name: 'hello', port: 80 });
   const failed = (await underLoad(lab, port)) + (await grpcCalls(lab));
+  say('\nThe autoscaler of hello-autoscaled');
+  await show(lab, ['get', 'horizontalpodautoscalers']);
   invite(lab, port);
   if (failed > 0) throw new Error(`${failed} requests failed, and none should have.`);
 }
@@ -63,7 +68,10 @@ async function underLoad(lab: DetachedLab, port: number): Promise<number> {
   await watchSplit(load, VERSIONS, 5);
 
   say('\nThe weights are edited to 50/50 while the requests go on');
-  await show(lab, ['apply', '--filename=-'], { shown: `${editedTo(50)} | kubectl apply --filename=-`, stdin: readFileSync(EXAMPLE, 'utf8').replaceAll(/weight: .*/g, 'weight: 50') });
+  await show(lab, ['apply', '--filename=-'], {
+    shown: `sed 's/weight: .*/weight: 50/' ${EXAMPLE} | kubectl apply --filename=-`,
+    stdin: readFileSync(EXAMPLE, 'utf8').replaceAll(/weight: .*/g, 'weight: 50'),
+  });
   await watchSplit(load, VERSIONS, 5);
   const samples = await load.stop();
 
@@ -94,8 +102,6 @@ async function receiptFor(lab: DetachedLab, weight: number): Promise<string> {
   return [['version', 'desired', 'applied', 'acknowledged', 'delay'], ...rows].map((row) => `   ${row.map((cell) => String(cell).padEnd(14)).join('')}`.trimEnd()).join('\n');
 }
 
-const editedTo = (weight: number): string => `sed 's/weight: .*/weight: ${weight}/' ${EXAMPLE}`;
-
 function invite(lab: DetachedLab, port: number): void {
   say(`
 It goes on running. Three things to try; first, in a shell at ${resolve('.')}:
@@ -107,12 +113,14 @@ It goes on running. Three things to try; first, in a shell at ${resolve('.')}:
    kubectl get microservice hello --output=jsonpath='{range .status.versions[*]}{.name}{" "}{.weight}{"\\n"}{end}'
    for i in {1..40}; do curl --silent --head http://127.0.0.1:${port}/ | grep x-version; done | sort | uniq --count
 
-2. Delete what it made, and see it come back:
-   kubectl delete deployment,service --selector=microservice-operator.io/version=v1; kubectl get microservice hello --watch
+2. Delete what it made, and see it made again:
+   kubectl delete deployment,service --selector=microservice-operator.io/version=v1
+   sleep 5; kubectl get deployment,service --selector=microservice-operator.io/version=v1
 
-3. Break it, read why it is not Ready, and see that it still answers:
-   sed 's/bundled: hello-http/image: localhost:1\\/no-such-image:1/' ${EXAMPLE} | kubectl apply --filename=-
-   sleep 5; kubectl get microservice hello --output=wide; curl http://127.0.0.1:${port}/
+3. Break it, read why it is not Ready, see that it answers all the same, and mend it:
+   kubectl patch microservice hello --type=merge --patch='{"spec":{"command":["/no/such/program"]}}'
+   sleep 5; kubectl get microservice hello --output=wide; curl --silent http://127.0.0.1:${port}/
+   kubectl patch microservice hello --type=merge --patch='{"spec":{"command":null}}'
 
    make demo-down    ends it; nothing stays on this machine but logs in out/lab/${NAME}`);
 }
