@@ -1,6 +1,6 @@
 /** What `make test` runs after building: every test, one after the other, and one line with the sum. */
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 
 interface Counts {
   readonly passed: number;
@@ -14,21 +14,33 @@ const RESULTS = 'out/jest.json';
 
 const isRoot = process.getuid?.() === 0;
 const results: Counts[] = [];
+const figures: Record<string, number> = {};
 
-results.push(await jest('unit'));
-results.push(await jest('cluster', '--runInBand', ...(isRoot ? [] : ['--testPathIgnorePatterns=node\\.cluster\\.test'])));
-if (isRoot) for (const name of END_TO_END) results.push(await endToEnd(name));
+results.push(await timed('unit_s', () => jest('unit')));
+results.push(await timed('cluster_s', () => jest('cluster', '--runInBand', ...(isRoot ? [] : ['--testPathIgnorePatterns=node\\.cluster\\.test']))));
+if (isRoot) for (const name of END_TO_END) results.push(await timed(`${name}_s`, () => endToEnd(name)));
 else process.stdout.write(`not run: ${['lab/node.cluster.test.ts', ...END_TO_END].join(', ')}: a node needs root (namespaces, mounts, cgroups)\n`);
 
 const total = results.reduce((sum, { passed, failed, skipped }) => ({ passed: sum.passed + passed, failed: sum.failed + failed, skipped: sum.skipped + skipped }));
+process.stdout.write(`figures: ${JSON.stringify(figures)}\n`);
 process.stdout.write(`tests: ${total.passed} passed, ${total.failed} failed, ${total.skipped + (isRoot ? 0 : END_TO_END.length)} skipped\n`);
 process.exitCode = total.failed > 0 ? 1 : 0;
 
+async function timed(key: string, test: () => Promise<Counts>): Promise<Counts> {
+  const startedMs = performance.now();
+  const counts = await test();
+  figures[key] = Math.round((performance.now() - startedMs) / 1000);
+  return counts;
+}
+
 async function jest(project: string, ...more: readonly string[]): Promise<Counts> {
   mkdirSync('out', { recursive: true });
-  await run([...JEST, `--selectProjects=${project}`, '--json', `--outputFile=${RESULTS}`, ...more]);
+  // A run that breaks before it writes must not count with the numbers of the one before.
+  rmSync(RESULTS, { force: true });
+  const { code } = await run([...JEST, `--selectProjects=${project}`, '--json', `--outputFile=${RESULTS}`, ...more]);
   const found = JSON.parse(readFileSync(RESULTS, 'utf8')) as { numPassedTests: number; numFailedTests: number; numPendingTests: number; numTodoTests: number; numRuntimeErrorTestSuites: number };
-  return { passed: found.numPassedTests, failed: found.numFailedTests + found.numRuntimeErrorTestSuites, skipped: found.numPendingTests + found.numTodoTests };
+  const failed = found.numFailedTests + found.numRuntimeErrorTestSuites;
+  return { passed: found.numPassedTests, failed: code !== 0 && failed === 0 ? 1 : failed, skipped: found.numPendingTests + found.numTodoTests };
 }
 
 async function endToEnd(name: string): Promise<Counts> {

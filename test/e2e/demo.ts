@@ -54,6 +54,7 @@ async function up(): Promise<void> {
   const port = await lab.publish({ namespace: NAMESPACE, name: 'hello', port: 80 });
   const failed = (await underLoad(lab, port)) + (await grpcCalls(lab));
   say('\nThe autoscaler of hello-autoscaled');
+  await step('it reads the CPU of its pods', () => autoscalingActive(lab));
   await show(lab, ['get', 'horizontalpodautoscalers']);
   invite(lab, port);
   if (failed > 0) throw new Error(`${failed} requests failed, and none should have.`);
@@ -88,6 +89,13 @@ async function grpcCalls(lab: DetachedLab): Promise<number> {
   const samples = await sendAll(grpc.request, 500, 4);
   say(`   ${samples.length} gRPC calls to hello-grpc over two connections, ${failures(samples).length} failed`);
   return failures(samples).length;
+}
+
+async function autoscalingActive(lab: DetachedLab): Promise<void> {
+  await until('the autoscaler is active', 60_000, async () => {
+    const { stdout } = await lab.kubectl(['get', 'microservice', 'hello-autoscaled', `--namespace=${NAMESPACE}`, '--output=jsonpath={.status.conditions[?(@.type=="AutoscalingActive")].status}']);
+    if (stdout !== 'True') throw new Error(`AutoscalingActive is ${stdout}`);
+  });
 }
 
 async function receiptFor(lab: DetachedLab, weight: number): Promise<string> {
@@ -129,9 +137,9 @@ async function down(): Promise<void> {
   check();
   const { own, changed } = await step('the demo ends', () => stopDetachedLab(NAME));
   for (const line of own) say(`   left behind: ${line}`);
-  say(own.length === 0 ? '   checked: no process, no cgroup and no mount of it is left' : '');
-  if (changed.length === 0) say('   checked: links, routes, packet filter, mounts and kernel settings of this machine are as before the demo');
-  else say(`   changed since the demo began, perhaps by other programs: ${changed.join(', ')}`);
+  if (own.length === 0) say('   checked: no process, no cgroup and no mount of it is left');
+  if (changed?.length === 0) say('   checked: links, routes, packet filter, mounts and kernel settings of this machine are as before the demo');
+  else if (changed) say(`   changed since the demo began, perhaps by other programs: ${changed.join(', ')}`);
   if (own.length > 0) process.exitCode = 1;
 }
 

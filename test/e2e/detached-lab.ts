@@ -1,5 +1,5 @@
 /** A lab that goes on when the program that started it has ended: what `node lab/main.ts up` starts. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { askSupervisor, type ControlAnswer, type ControlRequest } from '../../lab/control.ts';
 import type { Lab } from '../../lab/lab.ts';
@@ -15,8 +15,8 @@ export type DetachedLab = Pick<Lab, 'kubeconfigPath' | 'kubectl' | 'loadImage' |
 export interface Leftovers {
   /** Processes, cgroups and mounts of this lab. */
   readonly own: readonly string[];
-  /** What of the machine's network, packet filter, mounts and folders is not as before; other programs change it too. */
-  readonly changed: readonly string[];
+  /** What of the machine's network, packet filter, mounts and folders is not as before; other programs change it too. Undefined: it was not running. */
+  readonly changed: readonly string[] | undefined;
 }
 
 /** Starts it, or finds it running. */
@@ -60,8 +60,9 @@ async function rememberMachine(name: string): Promise<void> {
   writeFileSync(machineFile(name), JSON.stringify(await machineState()));
 }
 
-async function changedSince(file: string): Promise<readonly string[]> {
-  if (!existsSync(file)) return [];
+async function changedSince(file: string): Promise<readonly string[] | undefined> {
+  if (!existsSync(file)) return undefined;
   const before: Readonly<Record<string, string>> = JSON.parse(readFileSync(file, 'utf8'));
+  rmSync(file);
   return Object.entries(await machineState()).flatMap(([what, now]) => (now === before[what] ? [] : [what]));
 }
